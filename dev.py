@@ -89,7 +89,7 @@ def ensure_environment() -> None:
         if found == wanted:
             return
         started = time.monotonic()
-        # Without a stamp the last install did not finish: nothing in there can be trusted. With one, only the lock moved on.
+        # Without a stamp the last install did not finish: nothing in there can be trusted. With one, only the lock moved.
         if not found or {**found, "lock": ""} != {**wanted, "lock": ""}:
             make_venv()
         STAMP.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def make_venv() -> None:
     say("Making .venv …")
     ensure_ensurepip()
     shutil.rmtree(VENV, ignore_errors=True)
-    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise SetupError(f"Could not make .venv:\n{done.stdout}{done.stderr}")
 
@@ -119,9 +119,9 @@ def ensure_ensurepip() -> None:
     say(f"Installing {package} …")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "-y", "-q", package]
-    if subprocess.run(install, env=environment, stdout=subprocess.DEVNULL).returncode != 0:
-        subprocess.run(["apt-get", "update", "-q"], env=environment, stdout=subprocess.DEVNULL)
-        if subprocess.run(install, env=environment, stdout=sys.stderr).returncode != 0:
+    if subprocess.run(install, check=False, env=environment, stdout=subprocess.DEVNULL).returncode != 0:
+        subprocess.run(["apt-get", "update", "-q"], check=False, env=environment, stdout=subprocess.DEVNULL)
+        if subprocess.run(install, check=False, env=environment, stdout=sys.stderr).returncode != 0:
             raise SetupError(f"Could not install {package}. Run:  apt-get install -y {package}")
 
 

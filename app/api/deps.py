@@ -1,0 +1,117 @@
+"""What endpoints ask for: the tenant with its transaction, a page query. One spelling of each for the whole app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+import structlog
+from fastapi import Depends, Query, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.api import idempotency
+from app.db.pages import Page, PageQuery
+from app.kit.errors import BadRequest, Forbidden, Unauthorized
+from app.merchants import keys
+from app.merchants.keys import Principal
+from app.resources import Resources
+from app.settings import get_keyring
+
+bearer = HTTPBearer(auto_error=False, description="`ivt_live_…` or `ivt_test_…`")
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One request of one merchant: `session` is its transaction, `now` its clock."""
+
+    session: AsyncSession
+    merchant_id: str
+    livemode: bool
+    now: datetime
+    resources: Resources
+
+    def show(self, view: dict[str, Any]) -> dict[str, Any]:
+        """A room's view of a row as the API's object."""
+        return {**view, "livemode": self.livemode}
+
+    def show_page(self, page: Page[Any], view: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "object": "list",
+            "data": [self.show(view(row)) for row in page.rows],
+            "has_more": page.next_cursor is not None,
+            "next_cursor": page.next_cursor,
+        }
+
+
+def get_resources(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+ResourcesDep = Annotated[Resources, Depends(get_resources)]
+
+
+async def get_principal(
+    request: Request,
+    resources: ResourcesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+) -> Principal:
+    if credentials is None:
+        raise Unauthorized("api_key_missing", "Send `Authorization: Bearer ivt_live_…` or `ivt_test_…`.")
+    async with resources.db.system() as session:
+        principal = await keys.authenticate(session, secret=credentials.credentials, keyring=get_keyring())
+    scope = "read" if request.method in {"GET", "HEAD"} else "write"
+    if not principal.may(scope):
+        raise Forbidden("scope_missing", f"This key lacks the scope `{scope}`.")
+    structlog.contextvars.bind_contextvars(merchant_id=principal.merchant_id, key_id=principal.key_id)
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(get_principal)]
+
+
+async def get_tenant(request: Request, principal: PrincipalDep, resources: ResourcesDep) -> AsyncIterator[Tenant]:
+    """The request's transaction under the tenant policies; committed before the answer is sent."""
+    async with resources.db.tenant(principal.merchant_id) as session:
+        await idempotency.claim(session, request, principal.merchant_id)
+        request.state.session = session
+        yield Tenant(session, principal.merchant_id, principal.livemode, principal.now(), resources)
+
+
+async def get_system(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
+    """A transaction across tenants, for the few routes that have no tenant yet."""
+    async with resources.db.system() as session:
+        request.state.session = session
+        yield session
+
+
+# scope="function": by default the commit would run after the answer, and could fail unseen.
+TenantDep = Annotated[Tenant, Depends(get_tenant, scope="function")]
+SystemSession = Annotated[AsyncSession, Depends(get_system, scope="function")]
+
+
+def require_idempotency_key(request: Request) -> None:
+    """For what moves money: a retry without a key could move it twice."""
+    if "idempotency-key" not in request.headers:
+        raise BadRequest("idempotency_key_missing", "This call moves money: send an Idempotency-Key.")
+
+
+MovesMoney = Depends(require_idempotency_key)
+
+
+def get_page_query(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(max_length=64)] = None,
+    created_from: Annotated[datetime | None, Query(alias="created_at[gte]")] = None,
+    created_before: Annotated[datetime | None, Query(alias="created_at[lt]")] = None,
+) -> PageQuery:
+    for instant in (created_from, created_before):
+        if instant is not None and instant.tzinfo is None:
+            raise BadRequest("instant_without_zone", "Instants are RFC 3339 with a zone: 2026-11-21T08:00:00Z.")
+    return PageQuery(limit, cursor, created_from, created_before)
+
+
+PageDep = Annotated[PageQuery, Depends(get_page_query)]

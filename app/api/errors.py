@@ -1,0 +1,115 @@
+"""Every error as RFC 9457 `application/problem+json`, with a stable `code` and the request's id."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import msgspec
+from asyncpg import PostgresConnectionError, PostgresError
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from app.kit import logging
+from app.kit.errors import BadRequest, FieldError, InvitreeError, NotFound, Unavailable, Unprocessable
+
+log = logging.get(__name__)
+PROBLEM = "application/problem+json"
+
+
+def problem(error: InvitreeError, *, request_id: str, instance: str) -> Response:
+    body: dict[str, Any] = {
+        "type": f"https://invitree.dev/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if error.errors:
+        body["errors"] = [field.as_dict() for field in error.errors]
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after is not None else {}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="invitree"'
+    return Response(msgspec.json.encode(body), error.status, headers, PROBLEM)
+
+
+def translate(error: Exception) -> InvitreeError | None:
+    """The client's view of an error, or None where it is a fault of ours."""
+    if isinstance(error, InvitreeError):
+        return error
+    if isinstance(error, RequestValidationError):
+        return _from_validation(error)
+    if isinstance(error, HTTPException):
+        return _from_http(error)
+    if is_database_away(error):
+        return Unavailable("database_unavailable", "The database is away; nothing was changed. Retry.", retry_after=2)
+    return None
+
+
+def install(
+    app: FastAPI, *, page: Callable[[Request, InvitreeError], Response], page_prefixes: tuple[str, ...]
+) -> None:
+    """Below `page_prefixes` people read the answer: they get `page`, everyone else a problem document."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        known = translate(error)
+        if known is None:
+            raise error
+        if known.status >= 500:
+            log.warning("request_refused", code=known.code, error=repr(error))
+        if request.url.path.startswith(page_prefixes):
+            return page(request, known)
+        return problem(known, request_id=request.state.request_id, instance=request.url.path)
+
+    for kind in (InvitreeError, RequestValidationError, HTTPException, DBAPIError, PoolTimeout, OSError):
+        app.add_exception_handler(kind, handle)
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Whether the database could not be reached, told apart from a statement that it refused."""
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, asyncio.TimeoutError)):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or _class_of(error) in {"08", "57"}
+    return isinstance(error, PostgresConnectionError)
+
+
+def _class_of(error: DBAPIError) -> str:
+    cause = getattr(error.orig, "__cause__", None)
+    state = cast("PostgresError", cause).sqlstate if isinstance(cause, PostgresError) else None
+    return (state or "")[:2]
+
+
+def _from_http(error: HTTPException) -> InvitreeError:
+    if error.status_code == 404:
+        return NotFound("route_not_found", "No such address; the paths are listed at /docs.")
+    known = BadRequest("request_unreadable", str(error.detail))
+    known.status = error.status_code  # type: ignore[misc]  # 405 and its like carry the framework's own status
+    if error.status_code == 405:
+        known.code, known.title = "method_not_allowed", "Method not allowed"  # type: ignore[misc]
+    return known
+
+
+def _from_validation(error: RequestValidationError) -> InvitreeError:
+    fields = [_field(entry) for entry in error.errors()]
+    if any(entry["type"] == "json_invalid" for entry in error.errors()):
+        return BadRequest("json_invalid", "The body is not valid JSON.")
+    in_path = all(entry["loc"][0] == "path" for entry in error.errors())
+    if in_path:
+        return NotFound("route_not_found", "No such address.")
+    first = fields[0]
+    return Unprocessable("validation_failed", f"{first.pointer or 'body'}: {first.detail}", errors=fields)
+
+
+def _field(entry: dict[str, Any]) -> FieldError:
+    place, *path = entry["loc"]
+    escaped = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
+    pointer = escaped if place == "body" else f"{place}:{'.'.join(map(str, path))}"
+    context = entry.get("ctx") or {}
+    return FieldError(pointer, str(context.get("code", entry["type"])), str(entry["msg"]).removeprefix("Value error, "))

@@ -1,0 +1,127 @@
+"""The outermost layer, as plain ASGI: request ids, size limits, security headers, access log, metrics."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.errors import problem
+from app.kit import ids, logging
+from app.kit.errors import BadRequest, InvitreeError, TooLarge
+
+log = logging.get(__name__)
+
+MAX_BODY = 1024 * 1024
+MAX_UPLOAD = 6 * 1024 * 1024
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+_ID_IN_PATH = re.compile(r"/[a-z]{3,4}_[0-7][0-9a-hjkmnp-tv-z]{25}")
+
+REQUESTS = Counter("invitree_http_requests_total", "Answered requests", ["method", "route", "status"])
+SECONDS = Histogram("invitree_http_request_seconds", "Time to answer", ["route"])
+
+SECURITY_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"strict-origin-when-cross-origin",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+    b"cache-control": b"no-store",
+}
+
+
+class Edge:
+    """Wraps the whole application; an answer's own headers win over the defaults here."""
+
+    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+        self.app = app
+        self.defaults = dict(SECURITY_HEADERS)
+        if https:
+            self.defaults[b"strict-transport-security"] = b"max-age=31536000; includeSubDomains"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        await _Exchange(self, scope, receive, send, request_id).run()
+
+
+class _Exchange:
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.edge, self.scope, self.receive, self.send, self.request_id = edge, scope, receive, send, request_id
+        self.limit = MAX_UPLOAD if scope["path"].startswith(("/v1/assets", "/h5/")) else MAX_BODY
+        self.received = 0
+        self.status = 0
+
+    async def run(self) -> None:
+        started = time.perf_counter()
+        try:
+            self._check_head()
+            await self.edge.app(self.scope, self.limited_receive, self.dressed_send)
+        except InvitreeError as error:
+            await self._refuse(error)
+        except Exception as error:  # the last line: a fault of ours is logged whole and told plainly
+            log.exception("unhandled_error", path=self.scope["path"])
+            if self.status:
+                raise
+            await self._refuse(InvitreeError("internal_error", "A fault of ours; it was logged under this request_id."))
+            del error
+        finally:
+            self._record(time.perf_counter() - started)
+
+    def _check_head(self) -> None:
+        if b"%00" in self.scope["raw_path"] or b"%00" in self.scope["query_string"]:
+            raise BadRequest("nul_byte", "The address holds a NUL byte.")
+        length = dict(self.scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.limit:
+            raise self._too_large()
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge("body_too_large", f"The body is larger than {self.limit} bytes.")
+
+    async def limited_receive(self) -> Message:
+        message = await self.receive()
+        if message["type"] == "http.request":
+            self.received += len(message.get("body", b""))
+            if self.received > self.limit:
+                raise self._too_large()
+        return message
+
+    async def dressed_send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers: list[tuple[bytes, bytes]] = message.setdefault("headers", [])
+            present = {name.lower() for name, _ in headers}
+            headers.append((b"request-id", self.request_id.encode()))
+            headers.extend(pair for pair in self.edge.defaults.items() if pair[0] not in present)
+        await self.send(message)
+
+    async def _refuse(self, error: InvitreeError) -> None:
+        response = problem(error, request_id=self.request_id, instance=self.scope["path"])
+        await response(self.scope, self.receive, self.dressed_send)
+
+    def _record(self, seconds: float) -> None:
+        route: Any = self.scope.get("route")
+        template = getattr(route, "path", None) or _ID_IN_PATH.sub("/{id}", self.scope["path"])[:32]
+        name = template if route is not None else "unmatched"
+        REQUESTS.labels(self.scope["method"], name, self.status).inc()
+        SECONDS.labels(name).observe(seconds)
+        log.info(
+            "request",
+            method=self.scope["method"],
+            path=self.scope["path"],
+            status=self.status,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+def _request_id(scope: Scope) -> str:
+    given = dict(scope["headers"]).get(b"request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.match(given) else ids.new("req")

@@ -1,0 +1,1 @@
+"""Campaigns: lifecycle, rules and their versions, the compliance check before publishing."""

@@ -1,0 +1,57 @@
+"""A campaign's rules as one immutable document; each version is kept, and copied onto what it decided."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Trigger = Literal["signup", "phone_verified", "days_kept", "order_paid"]
+Side = Literal["inviter", "invitee"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CommissionLevel(_Part):
+    """Exactly one of `rate_bps` (of goods actually paid) and `amount_minor` (a fixed sum an order line)."""
+
+    level: int
+    rate_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] | None = None
+    amount_minor: Annotated[int, Field(strict=True, ge=0, le=10**12)] | None = None
+
+
+class CommissionRule(_Part):
+    levels: tuple[CommissionLevel, ...] = ()
+    hold_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 7
+    rate_cap_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 5_000
+
+
+class RewardRule(_Part):
+    """On `on` give `days` of membership to one side. `cap_days` bounds what one inviter can earn in all."""
+
+    key: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z0-9_]+$")]
+    on: Trigger
+    to: Side
+    kind: Literal["membership_days"] = "membership_days"
+    days: Annotated[int, Field(strict=True, ge=1, le=3_650)]
+    cap_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] | None = None
+
+
+class Binding(_Part):
+    mode: Literal["permanent", "days", "override"] = "days"
+    days: Annotated[int, Field(strict=True, ge=1, le=3_650)] | None = 30
+
+
+class AttributionRule(_Part):
+    model: Literal["first_touch", "last_touch"] = "first_touch"
+    window_days: Annotated[int, Field(strict=True, ge=1, le=365)] = 30
+    binding: Binding = Binding()
+
+
+class RuleDocument(_Part):
+    commission: CommissionRule = CommissionRule()
+    rewards: tuple[RewardRule, ...] = ()
+    attribution: AttributionRule = AttributionRule()
+    new_members_only: bool = True

@@ -1,0 +1,1 @@
+"""Engines by role, sessions by tenant, column types and the outbox."""

@@ -1,0 +1,62 @@
+"""The outbox: what leaves the system is a row of the transaction that caused it, leased later by status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Index, SmallInteger, String, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, TenantRow
+from app.db.types import Id, Instant
+from app.kit import ids
+
+
+class OutboxEvent(TenantRow, Base):
+    """One domain event: `type` is `noun.verb`, `data` the public object as the API shows it."""
+
+    __tablename__ = "outbox_events"
+    __table_args__ = (Index("ix_outbox_events_due", "available_at", postgresql_where=text("status = 'pending'")),)
+
+    id: Mapped[str] = mapped_column(Id("evt"), primary_key=True)
+    type: Mapped[str] = mapped_column(String(64))
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    status: Mapped[str] = mapped_column(String(16), server_default="pending")
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    occurred_at: Mapped[Instant]
+    available_at: Mapped[Instant] = mapped_column(server_default=func.now())
+    done_at: Mapped[Instant | None]
+
+
+async def emit(session: AsyncSession, merchant_id: str, type_: str, data: dict[str, Any], *, at: datetime) -> str:
+    """Owe the world one event; it is there if and only if the transaction commits."""
+    event_id = ids.new("evt")
+    row = {"merchant_id": merchant_id, "id": event_id, "type": type_, "data": data, "occurred_at": at}
+    await session.execute(insert(OutboxEvent).values(row))
+    return event_id
+
+
+async def lease(session: AsyncSession, *, limit: int, seconds: int = 60) -> Sequence[OutboxEvent]:
+    """Take due events for `seconds`; a worker that dies with them lets them fall due again."""
+    due = (
+        select(OutboxEvent)
+        .where(OutboxEvent.status == "pending", OutboxEvent.available_at <= func.now())
+        .order_by(OutboxEvent.available_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    events = (await session.scalars(due)).all()
+    for event in events:
+        event.available_at = func.now() + timedelta(seconds=seconds)
+        event.attempts += 1
+    await session.flush()
+    return events
+
+
+async def finish(session: AsyncSession, event: OutboxEvent) -> None:
+    done = update(OutboxEvent).where(OutboxEvent.merchant_id == event.merchant_id, OutboxEvent.id == event.id)
+    await session.execute(done.values(status="done", done_at=func.now()))

@@ -1,0 +1,49 @@
+"""Where transactions begin and end. Only the edges (requests, worker tasks, commands) open them; no room commits."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from app.db.engine import create_engine
+from app.kit import ids
+from app.settings import Settings
+
+_SET_TENANT = text("SELECT set_config('invitree.merchant_id', :merchant_id, true)")
+
+
+class Database:
+    """Both roles' engines. Each context below is one transaction: committed at its end, rolled back by a raise."""
+
+    def __init__(self, app_url: str, system_url: str, *, pool_size: int = 10) -> None:
+        self.app_engine = create_engine(app_url, pool_size=pool_size)
+        self.system_engine = create_engine(system_url, pool_size=pool_size)
+        self._app = _maker(self.app_engine)
+        self._system = _maker(self.system_engine)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Database:
+        return cls(settings.database_url, settings.database_system_url, pool_size=settings.pool_size)
+
+    @asynccontextmanager
+    async def tenant(self, merchant_id: str) -> AsyncIterator[AsyncSession]:
+        """A transaction that can see one merchant's rows only; the setting ends with the transaction."""
+        async with self._app() as session, session.begin():
+            await session.execute(_SET_TENANT, {"merchant_id": str(ids.decode("mch", merchant_id))})
+            yield session
+
+    @asynccontextmanager
+    async def system(self) -> AsyncIterator[AsyncSession]:
+        async with self._system() as session, session.begin():
+            yield session
+
+    async def close(self) -> None:
+        await self.app_engine.dispose()
+        await self.system_engine.dispose()
+
+
+def _maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    return async_sessionmaker(engine, expire_on_commit=False)

@@ -1,0 +1,44 @@
+"""The API process: wires rooms to routes, decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import __version__, h5
+from app.api import errors, health, v1
+from app.api.docs import DESCRIPTION, install_docs
+from app.api.middleware import Edge
+from app.kit import logging
+from app.resources import open_resources
+from app.settings import Settings, get_settings
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    settings = settings or get_settings()
+    logging.configure(settings.log_level, as_json=settings.log_json)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_resources(settings) as resources:
+            app.state.resources = resources
+            yield
+
+    app = FastAPI(
+        title="Invitree",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        strict_content_type=True,
+    )
+    errors.install(app, page=h5.error_page, page_prefixes=h5.PREFIXES)
+    install_docs(app)
+    app.include_router(health.router)
+    app.include_router(v1.router)
+    app.include_router(h5.router)
+    app.add_middleware(Edge, https=settings.public_url.startswith("https://"))
+    return app

@@ -1,0 +1,56 @@
+"""Every table, one aggregate a file; global, so that migrations and every room see one schema."""
+
+from app.db.base import Base
+from app.db.outbox import OutboxEvent
+from app.models.campaigns import Campaign, CampaignRule
+from app.models.commissions import Commission
+from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
+from app.models.members import Member
+from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
+from app.models.orders import Order, OrderLine, Refund
+from app.models.payouts import PayeeAccount, Payout, PayoutBatch, Withdrawal
+from app.models.posters import Asset, PosterTemplate
+from app.models.referrals import Participant, Referral
+from app.models.rewards import Membership, MembershipGrant, Reward
+from app.models.tracking import EventKey, ParticipantTotals, ParticipantVisitor, StreamPosition, TrackedEvent
+from app.models.webhooks import WebhookDelivery, WebhookEndpoint
+
+__all__ = [
+    "ApiKey",
+    "Asset",
+    "AuditEntry",
+    "Base",
+    "Campaign",
+    "CampaignRule",
+    "Commission",
+    "EventKey",
+    "IdempotencyKey",
+    "LedgerAccount",
+    "LedgerEntry",
+    "LedgerTransaction",
+    "Member",
+    "Membership",
+    "MembershipGrant",
+    "Merchant",
+    "MerchantUser",
+    "Order",
+    "OrderLine",
+    "OutboxEvent",
+    "Participant",
+    "ParticipantTotals",
+    "ParticipantVisitor",
+    "PayeeAccount",
+    "Payout",
+    "PayoutBatch",
+    "PhoneCode",
+    "Plan",
+    "PosterTemplate",
+    "Referral",
+    "Refund",
+    "Reward",
+    "StreamPosition",
+    "TrackedEvent",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "Withdrawal",
+]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, String, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, TenantRow
+from app.db.types import Id, Instant
+from app.models.merchants import merchant_fk
+
+KINDS = ("distribution", "refer_a_friend", "milestone", "leaderboard", "deposit")
+STATUSES = ("draft", "scheduled", "active", "paused", "ended", "settled")
+
+
+class Campaign(TenantRow, Base):
+    """One offer. What money and days hang on is in its current `CampaignRule`, so that it can be versioned."""
+
+    __tablename__ = "campaigns"
+    __table_args__ = (
+        CheckConstraint(f"kind IN {KINDS}", name="kind"),
+        CheckConstraint(f"status IN {STATUSES}", name="status"),
+        CheckConstraint("ends_at IS NULL OR starts_at IS NULL OR ends_at > starts_at", name="dates"),
+        CheckConstraint("price_minor IS NULL OR price_minor >= 0", name="price"),
+        CheckConstraint("stock IS NULL OR stock >= 0", name="stock"),
+        Index("ix_campaigns_due", "status", "starts_at", "ends_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id("cmp"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    kind: Mapped[str] = mapped_column(String(24))
+    status: Mapped[str] = mapped_column(String(16), server_default="draft")
+    starts_at: Mapped[Instant | None]
+    ends_at: Mapped[Instant | None]
+    product_name: Mapped[str | None] = mapped_column(String(120))
+    price_minor: Mapped[int | None] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3), server_default="CNY")
+    stock: Mapped[int | None]
+    rule_version: Mapped[int] = mapped_column(server_default="1")
+    budget_minor: Mapped[int | None] = mapped_column(BigInteger)
+    landing: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    rules_text: Mapped[str | None] = mapped_column(Text)
+    poster_template_ids: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
+    cloned_from_id: Mapped[str | None] = mapped_column(Id("cmp"))
+    published_at: Mapped[Instant | None]
+    ended_at: Mapped[Instant | None]
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class CampaignRule(TenantRow, Base):
+    """One version of a campaign's rules, never changed: commission, rewards, attribution (see campaigns.rules)."""
+
+    __tablename__ = "campaign_rules"
+    __table_args__ = (merchant_fk("campaign_id", to="campaigns.id"),)
+
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())

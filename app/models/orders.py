@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, TenantRow
+from app.db.types import Id, Instant
+from app.models.merchants import merchant_fk
+
+
+class Order(TenantRow, Base):
+    """A purchase. `amount_minor` is goods actually paid; `rule` is the commission rule in force, copied."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        merchant_fk("campaign_id", to="campaigns.id"),
+        merchant_fk("participant_id", to="participants.id"),
+        CheckConstraint("status IN ('paid', 'partly_refunded', 'refunded')", name="status"),
+        CheckConstraint("amount_minor > 0 AND refunded_minor BETWEEN 0 AND amount_minor", name="amounts"),
+        Index("uq_orders_external_order_id", "merchant_id", "external_order_id", unique=True),
+        Index("ix_orders_campaign", "merchant_id", "campaign_id", "id"),
+        Index("ix_orders_participant", "merchant_id", "participant_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(Id("ord"), primary_key=True)
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"))
+    participant_id: Mapped[str] = mapped_column(Id("ptc"))
+    member_id: Mapped[str] = mapped_column(Id("mbr"))
+    external_order_id: Mapped[str] = mapped_column(String(128))
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    shipping_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    tax_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    status: Mapped[str] = mapped_column(String(16), server_default="paid")
+    paid_at: Mapped[Instant]
+    rule_version: Mapped[int]
+    rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    explanation: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class OrderLine(TenantRow, Base):
+    __tablename__ = "order_lines"
+    __table_args__ = (
+        merchant_fk("order_id", to="orders.id"),
+        CheckConstraint("amount_minor >= 0 AND refunded_minor BETWEEN 0 AND amount_minor", name="amounts"),
+        Index("uq_order_lines_external", "merchant_id", "order_id", "external_line_id", unique=True),
+    )
+
+    id: Mapped[str] = mapped_column(Id("lin"), primary_key=True)
+    order_id: Mapped[str] = mapped_column(Id("ord"))
+    external_line_id: Mapped[str] = mapped_column(String(128))
+    product: Mapped[str | None] = mapped_column(String(120))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class Refund(TenantRow, Base):
+    """A negative part of an order; `parked` while its order is not known yet."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (
+        merchant_fk("order_id", to="orders.id"),
+        CheckConstraint("status IN ('parked', 'applied', 'refused')", name="status"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint("status <> 'applied' OR order_id IS NOT NULL", name="applied_to_an_order"),
+        Index("uq_refunds_external_refund_id", "merchant_id", "external_refund_id", unique=True),
+        Index("ix_refunds_order", "merchant_id", "order_id"),
+        Index(
+            "ix_refunds_parked",
+            "merchant_id",
+            "external_order_id",
+            postgresql_where=text("status = 'parked'"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(Id("rfd"), primary_key=True)
+    order_id: Mapped[str | None] = mapped_column(Id("ord"))
+    external_order_id: Mapped[str] = mapped_column(String(128))
+    external_refund_id: Mapped[str] = mapped_column(String(128))
+    content_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    status: Mapped[str] = mapped_column(String(16))
+    refusal: Mapped[str | None] = mapped_column(String(64))
+    refunded_at: Mapped[Instant]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, Text, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, TenantRow
+from app.db.types import Id, Instant, Sealed
+from app.models.merchants import merchant_fk
+
+WITHDRAWAL_STATUSES = ("requested", "approved", "rejected", "in_payout", "paid", "failed", "cancelled")
+BATCH_STATUSES = ("built", "approved", "exported", "sent", "settled", "cancelled")
+PAYOUT_STATUSES = ("created", "submitting", "awaiting_payee", "unknown", "paid", "failed", "cancelled")
+
+
+class PayeeAccount(TenantRow, Base):
+    """Where a member is paid. Only masked forms leave the system, but for the payout file."""
+
+    __tablename__ = "payee_accounts"
+    __table_args__ = (
+        merchant_fk("member_id", to="members.id"),
+        CheckConstraint("kind IN ('wechat', 'alipay', 'bank')", name="kind"),
+        Index("uq_payee_accounts_account", "merchant_id", "member_id", "kind", "account_index", unique=True),
+        Index("ix_payee_accounts_index", "merchant_id", "account_index"),
+    )
+
+    id: Mapped[str] = mapped_column(Id("pac"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(Id("mbr"))
+    kind: Mapped[str] = mapped_column(String(8))
+    account: Mapped[str] = mapped_column(Sealed("payee_account.account"))
+    account_index: Mapped[bytes] = mapped_column(LargeBinary)
+    real_name: Mapped[str] = mapped_column(Sealed("payee_account.real_name"))
+    bank_name: Mapped[str | None] = mapped_column(String(80))
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class Withdrawal(TenantRow, Base):
+    """All commissions of a member that were payable at one moment; they point here."""
+
+    __tablename__ = "withdrawals"
+    __table_args__ = (
+        merchant_fk("member_id", to="members.id"),
+        merchant_fk("payee_account_id", to="payee_accounts.id"),
+        CheckConstraint(f"status IN {WITHDRAWAL_STATUSES}", name="status"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        Index("ix_withdrawals_member", "merchant_id", "member_id", "id"),
+        Index(
+            "uq_withdrawals_open",
+            "merchant_id",
+            "member_id",
+            "currency",
+            unique=True,
+            postgresql_where=text("status IN ('requested', 'approved', 'in_payout')"),
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(Id("wdr"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(Id("mbr"))
+    payee_account_id: Mapped[str] = mapped_column(Id("pac"))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    status: Mapped[str] = mapped_column(String(16))
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PayoutBatch(TenantRow, Base):
+    """The file or run that carries many payouts. `file` is kept: exporting again returns the same bytes."""
+
+    __tablename__ = "payout_batches"
+    __table_args__ = (
+        CheckConstraint(f"status IN {BATCH_STATUSES}", name="status"),
+        CheckConstraint("approved_by IS NULL OR approved_by <> built_by", name="maker_is_not_checker"),
+        Index("uq_payout_batches_number", "merchant_id", "number", unique=True),
+    )
+
+    id: Mapped[str] = mapped_column(Id("bat"), primary_key=True)
+    number: Mapped[str] = mapped_column(String(32))
+    channel: Mapped[str] = mapped_column(String(16), server_default="file")
+    campaign_id: Mapped[str | None] = mapped_column(Id("cmp"))
+    status: Mapped[str] = mapped_column(String(16))
+    payout_count: Mapped[int]
+    total_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    built_by: Mapped[str] = mapped_column(Id("usr"))
+    approved_by: Mapped[str | None] = mapped_column(Id("usr"))
+    approved_at: Mapped[Instant | None]
+    file_name: Mapped[str | None] = mapped_column(String(120))
+    file: Mapped[str | None] = mapped_column(Sealed("payout_batch.file"))
+    exported_at: Mapped[Instant | None]
+    settled_at: Mapped[Instant | None]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class Payout(TenantRow, Base):
+    """One transfer to one payee account, of one withdrawal."""
+
+    __tablename__ = "payouts"
+    __table_args__ = (
+        merchant_fk("batch_id", to="payout_batches.id"),
+        merchant_fk("withdrawal_id", to="withdrawals.id"),
+        merchant_fk("payee_account_id", to="payee_accounts.id"),
+        CheckConstraint(f"status IN {PAYOUT_STATUSES}", name="status"),
+        CheckConstraint("amount_minor > 0", name="amount"),
+        Index(
+            "uq_payouts_withdrawal",
+            "merchant_id",
+            "withdrawal_id",
+            unique=True,
+            postgresql_where=text("status NOT IN ('failed', 'cancelled')"),
+        ),
+        Index("ix_payouts_batch", "merchant_id", "batch_id", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(Id("pay"), primary_key=True)
+    batch_id: Mapped[str] = mapped_column(Id("bat"))
+    withdrawal_id: Mapped[str] = mapped_column(Id("wdr"))
+    member_id: Mapped[str] = mapped_column(Id("mbr"))
+    payee_account_id: Mapped[str] = mapped_column(Id("pac"))
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    status: Mapped[str] = mapped_column(String(16))
+    external_id: Mapped[str | None] = mapped_column(String(128))
+    reason: Mapped[str | None] = mapped_column(Text)
+    paid_at: Mapped[Instant | None]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import BigInteger, Date, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.db.base import Base, TenantRow
+from app.db.types import Id, Instant
+
+
+class TrackedEvent(Base):
+    """A raw click, scan, view or share. Partitioned by day of receipt, read by *system* only and under no policy,
+    because COPY is refused under row-level security; merchants read the rollups."""
+
+    __tablename__ = "tracked_events"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (received_at)"},)
+
+    received_at: Mapped[Instant] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(Id("evt"), primary_key=True)
+    merchant_id: Mapped[str] = mapped_column(Id("mch"))
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"))
+    participant_id: Mapped[str] = mapped_column(Id("ptc"))
+    client_event_id: Mapped[str | None] = mapped_column(String(64))
+    type: Mapped[str] = mapped_column(String(8))
+    outcome: Mapped[str] = mapped_column(String(8))  # human, bot or late (the campaign had ended)
+    channel: Mapped[str] = mapped_column(String(32))
+    visitor: Mapped[bytes | None] = mapped_column(LargeBinary)
+    occurred_at: Mapped[Instant]
+    address: Mapped[str | None] = mapped_column(Text)
+    user_agent: Mapped[str | None] = mapped_column(Text)
+
+
+class EventKey(Base):
+    """A client's event id, hashed and remembered for 30 days, so that a late repeat counts nothing."""
+
+    __tablename__ = "event_keys"
+
+    merchant_id: Mapped[str] = mapped_column(Id("mch"), primary_key=True)
+    key_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    seen_on: Mapped[date] = mapped_column(Date)
+
+
+class StreamPosition(Base):
+    """How far a shard's stream has been drained; moved in the transaction that stored its entries."""
+
+    __tablename__ = "stream_positions"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    epoch: Mapped[str] = mapped_column(String(64))
+    position: Mapped[str] = mapped_column(String(40))
+
+
+class ParticipantTotals(TenantRow, Base):
+    """Events of a participant by hour (of occurrence) and channel, counted from rows that were newly stored."""
+
+    __tablename__ = "participant_totals"
+    __table_args__ = (Index("ix_participant_totals_campaign", "merchant_id", "campaign_id", "hour"),)
+
+    participant_id: Mapped[str] = mapped_column(Id("ptc"), primary_key=True)
+    hour: Mapped[Instant] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(32), primary_key=True)
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"))
+    clicks: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    scans: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    views: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    shares: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    bot_hits: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    late_hits: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class ParticipantVisitor(TenantRow, Base):
+    """One visitor of one participant on one day; the rows are what `unique_visitors` counts."""
+
+    __tablename__ = "participant_visitors"
+
+    participant_id: Mapped[str] = mapped_column(Id("ptc"), primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    visitor: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"))

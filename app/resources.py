@@ -1,0 +1,38 @@
+"""What a process holds open for its whole life, made once by each edge: API, worker, command line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from app.db.session import Database
+from app.settings import Settings
+
+
+@dataclass(slots=True)
+class Resources:
+    settings: Settings
+    db: Database
+    redis: Redis
+
+
+def connect_redis(url: str) -> Redis:
+    """Retries off: the default client repeated an INCR through a stall and counted twice."""
+    return Redis.from_url(
+        url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 0), health_check_interval=0
+    )
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
+    db, redis = Database.from_settings(settings), connect_redis(settings.redis_url)
+    try:
+        yield Resources(settings, db, redis)
+    finally:
+        await redis.aclose()
+        await db.close()

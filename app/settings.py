@@ -1,0 +1,63 @@
+"""The only reader of the environment."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.kit import crypto
+
+
+class Settings(BaseSettings):
+    """Names are the environment variables of `.env.example`; a missing secret stops the start, none has a default."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: str = Field(validation_alias="DATABASE_URL")
+    database_system_url: str = Field(validation_alias="DATABASE_SYSTEM_URL")
+    database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL")
+    redis_url: str = Field(validation_alias="REDIS_URL")
+    environment: Literal["development", "production"] = Field(default="production", validation_alias="INVITREE_ENV")
+    public_url: str = Field(default="http://127.0.0.1:8000", validation_alias="INVITREE_PUBLIC_URL")
+    secret_key: SecretStr = Field(validation_alias="INVITREE_SECRET_KEY")
+    encryption_keys: SecretStr = Field(validation_alias="INVITREE_ENCRYPTION_KEYS")
+    blind_index_key: SecretStr = Field(validation_alias="INVITREE_BLIND_INDEX_KEY")
+    sms_provider: Literal["sandbox"] = Field(default="sandbox", validation_alias="INVITREE_SMS_PROVIDER")
+    pool_size: int = Field(default=10, ge=1, le=200, validation_alias="INVITREE_POOL_SIZE")
+    track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
+    registrations_per_hour: int = Field(default=20, ge=1, validation_alias="INVITREE_REGISTRATIONS_PER_HOUR")
+    trusted_proxies: int = Field(default=0, ge=0, le=5, validation_alias="INVITREE_TRUSTED_PROXIES")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias="INVITREE_LOG_LEVEL"
+    )
+    log_json: bool = Field(default=True, validation_alias="INVITREE_LOG_JSON")
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_trailing_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _usable_secrets(self) -> Self:
+        self.keyring()
+        return self
+
+    def keyring(self) -> crypto.Keyring:
+        index_key = crypto.decode_key(self.blind_index_key.get_secret_value())
+        secret_key = crypto.decode_key(self.secret_key.get_secret_value())
+        if min(len(index_key), len(secret_key)) < crypto.KEY_BYTES:
+            raise ValueError("INVITREE_SECRET_KEY and INVITREE_BLIND_INDEX_KEY are base64 of at least 32 bytes")
+        return crypto.Keyring(crypto.parse_keys(self.encryption_keys.get_secret_value()), index_key, secret_key)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    return Settings()
+
+
+@lru_cache(maxsize=1)
+def get_keyring() -> crypto.Keyring:
+    return get_settings().keyring()

@@ -1,0 +1,19 @@
+"""What the worker does. Each room adds its line; a task opens its own transactions through `resources.db`."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, func, text
+
+from app.models import IdempotencyKey
+from app.resources import Resources
+from app.worker.loop import Task
+
+
+async def forget_old_answers(resources: Resources) -> int:
+    async with resources.db.system() as session:
+        old = IdempotencyKey.created_at < func.now() - text("interval '30 days'")
+        await session.execute(delete(IdempotencyKey).where(old))
+    return 0
+
+
+TASKS = (Task("forget_old_answers", forget_old_answers, every_seconds=3600),)

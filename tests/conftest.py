@@ -1,0 +1,102 @@
+"""The real database and the real Redis, built by the migrations; every test is a tenant of its own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from redis import Redis
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import embedded
+from app.db.migrations import upgrade
+from app.kit import crypto
+from app.resources import Resources
+from tests.factories import MerchantFixture, make_merchant
+
+TEST_SECRETS = {
+    "INVITREE_ENV": "development",
+    "INVITREE_SECRET_KEY": crypto.new_key(),
+    "INVITREE_ENCRYPTION_KEYS": f"k1:{crypto.new_key()}",
+    "INVITREE_BLIND_INDEX_KEY": crypto.new_key(),
+    "INVITREE_PUBLIC_URL": "https://t.invitree.cn",
+    "INVITREE_REGISTRATIONS_PER_HOUR": "100000",
+    "INVITREE_LOG_LEVEL": "warning",
+}
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[embedded.Stack]:
+    """PostgreSQL and Valkey of this process's own, migrated, its URLs in the environment."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ivt-", ignore_cleanup_errors=True) as folder,
+        embedded.start(Path(folder) / "data", durable=False) as stack,
+    ):
+        upgrade(stack.owner_url)
+        os.environ.update(
+            TEST_SECRETS,
+            DATABASE_URL=stack.app_url,
+            DATABASE_SYSTEM_URL=stack.system_url,
+            DATABASE_OWNER_URL=stack.owner_url,
+            REDIS_URL=stack.redis_url,
+        )
+        yield stack
+
+
+@pytest.fixture(scope="session")
+async def app(stack: embedded.Stack) -> AsyncIterator[FastAPI]:
+    from app.main import create_app  # noqa: PLC0415  # reads the settings that `stack` has just set
+
+    application = create_app()
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture(scope="session")
+def resources(app: FastAPI) -> Resources:
+    found: Resources = app.state.resources
+    return found
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key; faults of the server come out as they are."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://t.invitree.cn") as client:
+        yield client
+
+
+@pytest.fixture
+def redis(stack: embedded.Stack) -> Iterator[Redis]:
+    with Redis.from_url(stack.redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def merchant(resources: Resources) -> MerchantFixture:
+    return await make_merchant(resources)
+
+
+@pytest.fixture
+async def api(app: FastAPI, merchant: MerchantFixture) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with the merchant's test key."""
+    async with merchant.client(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def live_api(app: FastAPI, merchant: MerchantFixture) -> AsyncIterator[httpx.AsyncClient]:
+    async with merchant.client(app, live=True) as client:
+        yield client
+
+
+@pytest.fixture
+async def tenant(resources: Resources, merchant: MerchantFixture) -> AsyncIterator[AsyncSession]:
+    """A transaction of the test tenant as the role *app*, rolled back at the end."""
+    async with resources.db.tenant(merchant.test_id) as session:
+        yield session
+        await session.rollback()

@@ -10,13 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.db.engine import create_engine
 from app.kit import ids
+from app.kit.errors import InvitreeError
 from app.settings import Settings
 
 _SET_TENANT = text("SELECT set_config('invitree.merchant_id', :merchant_id, true)")
 
 
 class Database:
-    """Both roles' engines. Each context below is one transaction: committed at its end, rolled back by a raise."""
+    """Both roles' engines. Each context below is one transaction: committed at its end, rolled back by a raise.
+
+    The exception is an error that says `kept` (see app.kit.errors): it passes on after the commit.
+    """
 
     def __init__(self, app_url: str, system_url: str, *, pool_size: int = 10) -> None:
         self.app_engine = create_engine(app_url, pool_size=pool_size)
@@ -31,18 +35,32 @@ class Database:
     @asynccontextmanager
     async def tenant(self, merchant_id: str) -> AsyncIterator[AsyncSession]:
         """A transaction that can see one merchant's rows only; the setting ends with the transaction."""
-        async with self._app() as session, session.begin():
+        async with _transaction(self._app) as session:
             await session.execute(_SET_TENANT, {"merchant_id": str(ids.decode("mch", merchant_id))})
             yield session
 
     @asynccontextmanager
     async def system(self) -> AsyncIterator[AsyncSession]:
-        async with self._system() as session, session.begin():
+        async with _transaction(self._system) as session:
             yield session
 
     async def close(self) -> None:
         await self.app_engine.dispose()
         await self.system_engine.dispose()
+
+
+@asynccontextmanager
+async def _transaction(maker: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+    kept: InvitreeError | None = None
+    async with maker() as session, session.begin():
+        try:
+            yield session
+        except InvitreeError as error:
+            if not error.kept:
+                raise
+            kept = error
+    if kept is not None:
+        raise kept
 
 
 def _maker(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:

@@ -32,7 +32,10 @@ class FieldError:
 
 
 class InvitreeError(Exception):
-    """`code` is stable snake_case that clients may switch on; `detail` is a sentence a developer can act on."""
+    """`code` is stable snake_case that clients may switch on; `detail` is a sentence a developer can act on.
+
+    `kept`: what was written before it stays. For a counted attempt only, which a rollback would give back.
+    """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
@@ -44,12 +47,14 @@ class InvitreeError(Exception):
         *,
         errors: list[FieldError] | None = None,
         retry_after: int | None = None,
+        kept: bool = False,
     ) -> None:
         super().__init__(code, detail)
         self.code = code
         self.detail = detail
         self.errors = errors or []
         self.retry_after = retry_after
+        self.kept = kept
 
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"

@@ -100,6 +100,7 @@ class PhoneCode(TenantRow, Base):
     purpose: Mapped[str] = mapped_column(String(32), primary_key=True)
     code_hash: Mapped[bytes] = mapped_column(LargeBinary)
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    sends: Mapped[int] = mapped_column(SmallInteger, server_default="1")
     sent_at: Mapped[Instant]
     expires_at: Mapped[Instant]
     used_at: Mapped[Instant | None]

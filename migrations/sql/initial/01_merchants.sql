@@ -76,6 +76,7 @@ CREATE TABLE phone_codes (
     purpose VARCHAR(32) NOT NULL,
     code_hash BYTEA NOT NULL,
     attempts SMALLINT DEFAULT '0' NOT NULL,
+    sends SMALLINT DEFAULT '1' NOT NULL,
     sent_at TIMESTAMP WITH TIME ZONE NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     used_at TIMESTAMP WITH TIME ZONE,

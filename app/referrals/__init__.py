@@ -1,0 +1,1 @@
+"""Members, participants, binding, chains, attribution and its explanation."""

@@ -1,0 +1,17 @@
+"""Templates that every merchant has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from app.poster.designs import distribution, merchant_registration, refer_a_friend
+from app.poster.template import Template, load_template
+
+BUILTIN: Mapping[str, Template] = MappingProxyType(
+    {
+        "distribution": load_template(distribution.DOCUMENT),
+        "refer_a_friend": load_template(refer_a_friend.DOCUMENT),
+        "merchant_registration": load_template(merchant_registration.DOCUMENT),
+    }
+)

@@ -1,0 +1,98 @@
+"""Filling shapes: colours, gradients, shadows and glows onto an RGB picture."""
+
+from __future__ import annotations
+
+from math import cos, radians, sin
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from app.poster.colours import rgba
+from app.poster.document import Paint, ShapeLayer
+
+# Edges are drawn this many times larger and scaled down: Pillow draws none smoothly.
+_FINE = 4
+# A gradient is computed on a square of this side and scaled up; smaller shows its steps.
+_RAMP = 64
+
+
+def picture(paint: Paint, size: tuple[int, int]) -> Image.Image:
+    """RGBA picture of a colour or a gradient."""
+    colours = [rgba(stop) for stop in paint.stops]
+    if len(colours) == 1:
+        return Image.new("RGBA", size, colours[0])
+    across, down = cos(radians(paint.angle)), sin(radians(paint.angle))
+    reach = (abs(across) + abs(down)) / 2
+    pixels = bytearray()
+    for row in range(_RAMP):
+        for column in range(_RAMP):
+            x, y = (column + 0.5) / _RAMP - 0.5, (row + 0.5) / _RAMP - 0.5
+            place = ((x * across + y * down) / reach + 1) / 2 * (len(colours) - 1)
+            at = min(int(place), len(colours) - 2)
+            pixels += bytes(
+                round(a + (b - a) * (place - at)) for a, b in zip(colours[at], colours[at + 1], strict=True)
+            )
+    return Image.frombytes("RGBA", (_RAMP, _RAMP), bytes(pixels)).resize(size, Image.Resampling.BICUBIC)
+
+
+def outline(
+    kind: str, size: tuple[int, int], *, radius: int = 0, points: tuple[tuple[float, float], ...] = ()
+) -> Image.Image:
+    """Mask of a shape that fills `size`, with smooth edges."""
+    wide, high = size[0] * _FINE, size[1] * _FINE
+    mask = Image.new("L", (wide, high))
+    pen = ImageDraw.Draw(mask)
+    if kind == "ellipse":
+        pen.ellipse((0, 0, wide - 1, high - 1), fill=255)
+    elif kind == "polygon":
+        pen.polygon([(x * wide, y * high) for x, y in points], fill=255)
+    else:
+        pen.rounded_rectangle((0, 0, wide - 1, high - 1), radius=min(radius * _FINE, wide // 2, high // 2), fill=255)
+    return mask.resize(size, Image.Resampling.BOX)
+
+
+def faded(mask: Image.Image, opacity: float) -> Image.Image:
+    return mask if opacity >= 1 else mask.point(lambda value: round(value * opacity))
+
+
+def apply(base: Image.Image, paint: Paint, place: tuple[int, int], mask: Image.Image, opacity: float = 1) -> None:
+    """Paint through a mask whose top left corner lies at `place`, on the canvas or partly off it."""
+    colours = picture(paint, mask.size)
+    through = ImageChops.multiply(faded(mask, opacity), colours.getchannel("A"))
+    base.paste(colours.convert("RGB"), place, through)
+
+
+def shape(base: Image.Image, layer: ShapeLayer) -> None:
+    """Shadow, then fill, then border; the border lies inside the box."""
+    mask = outline(layer.kind, (layer.width, layer.height), radius=layer.radius, points=layer.points)
+    place = (layer.x, layer.y)
+    if layer.shadow:
+        soft, margin = _softened(mask, layer.shadow.blur)
+        corner = (place[0] + layer.shadow.dx - margin, place[1] + layer.shadow.dy - margin)
+        red, green, blue, alpha = rgba(layer.shadow.colour)
+        base.paste((red, green, blue), corner, faded(soft, layer.opacity * alpha / 255))
+    if layer.fill:
+        soft, margin = _softened(mask, layer.blur)
+        apply(base, layer.fill, (place[0] - margin, place[1] - margin), soft, layer.opacity)
+    if layer.border:
+        red, green, blue, alpha = rgba(layer.border.colour)
+        base.paste((red, green, blue), place, faded(_rim(layer, mask), layer.opacity * alpha / 255))
+
+
+def _softened(mask: Image.Image, blur: int) -> tuple[Image.Image, int]:
+    """A blurred mask with room for its edges, and the width of that room."""
+    if not blur:
+        return mask, 0
+    margin = blur * 2
+    roomy = Image.new("L", (mask.width + 2 * margin, mask.height + 2 * margin))
+    roomy.paste(mask, (margin, margin))
+    return roomy.filter(ImageFilter.GaussianBlur(blur * 0.75)), margin
+
+
+def _rim(layer: ShapeLayer, mask: Image.Image) -> Image.Image:
+    line = layer.border.width if layer.border else 0
+    inner = (layer.width - 2 * line, layer.height - 2 * line)
+    rim = mask.copy()
+    if min(inner) > 0:
+        hole = outline(layer.kind, inner, radius=max(layer.radius - line, 0), points=layer.points)
+        rim.paste(0, (line, line), hole)
+    return rim

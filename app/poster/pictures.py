@@ -1,0 +1,107 @@
+"""Uploaded pictures: checked before they are decoded, stripped of what they say about their maker, brought to size."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image, ImageOps
+
+from app.kit.errors import TooLarge, Unprocessable
+from app.poster import headers
+
+MOST_BYTES = 5 * 1024 * 1024
+MOST_PIXELS = 16_000_000
+LEAST_SIDE = 16
+AVATAR_SIDE = 256
+# No canvas is larger.
+ASSET_SIZE = (1080, 1920)
+
+
+def check(data: bytes) -> headers.Header:
+    """Refuse by size and kind, in microseconds, what must not reach a decoder.
+
+    413 `picture_too_large`; 422 `picture_empty`, `picture_format_unsupported`, `picture_damaged`,
+    `picture_too_many_pixels`, `picture_too_small`, `picture_animated`, `picture_cmyk`.
+    """
+    if not data:
+        raise Unprocessable("picture_empty", "The picture has no bytes.")
+    if len(data) > MOST_BYTES:
+        raise TooLarge("picture_too_large", f"A picture may have at most {MOST_BYTES // 1024 // 1024} MiB.")
+    header = headers.read(data)
+    if header.width * header.height > MOST_PIXELS:
+        raise Unprocessable("picture_too_many_pixels", "A picture may have at most 16 megapixels.")
+    if min(header.width, header.height) < LEAST_SIDE:
+        raise Unprocessable("picture_too_small", f"Each side of a picture must have at least {LEAST_SIDE} pixels.")
+    if header.animated:
+        raise Unprocessable("picture_animated", "The picture is animated; upload a still one.")
+    if header.cmyk:
+        raise Unprocessable("picture_cmyk", "The picture is made for print (CMYK); save it as RGB.")
+    return header
+
+
+def decode(data: bytes, room: tuple[int, int]) -> Image.Image:
+    """RGB or RGBA picture, turned upright, not much larger than it is needed to fill `room` pixels."""
+    header = check(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
+            if image.size != (header.width, header.height):
+                raise headers.damaged()
+            image.draft("RGB", (max(room), max(room)))  # a JPEG is scaled while it is decoded
+            image.load()
+            # Turned upright and converted when it is small, so that a large picture is held in memory once.
+            sized = _reduced(image, _covering(image.size, max(room) * 2))
+            upright = ImageOps.exif_transpose(sized)
+            return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    except (OSError, SyntaxError, ValueError, ArithmeticError, MemoryError, IndexError, TypeError) as error:
+        raise headers.damaged() from error
+
+
+def _reduced(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = image.point(lambda value: value * (1 / 256)).convert("L")
+    elif image.mode not in ("L", "LA", "RGB", "RGBA"):
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.thumbnail(size, Image.Resampling.BOX)
+    return image
+
+
+def _covering(size: tuple[int, int], side: int) -> tuple[int, int]:
+    shorter = min(size)
+    return size if shorter <= side else (size[0] * side // shorter, size[1] * side // shorter)
+
+
+def square(data: bytes, side: int) -> Image.Image:
+    """The middle of a picture as RGB, on white where it is transparent."""
+    image = ImageOps.fit(decode(data, (side, side)), (side, side), Image.Resampling.LANCZOS)
+    return flattened(image)
+
+
+def flattened(image: Image.Image) -> Image.Image:
+    if image.mode == "RGB":
+        return image
+    ground = Image.new("RGB", image.size, "#FFFFFF")
+    ground.paste(image, mask=image.getchannel("A"))
+    return ground
+
+
+def normalise_avatar(data: bytes) -> bytes:
+    """A JPEG of 256 × 256 pixels, without metadata; errors as `check` has them."""
+    return _jpeg(square(data, AVATAR_SIDE), 90)
+
+
+def normalise_asset(data: bytes) -> bytes:
+    """A template's picture as JPEG, or PNG where it is transparent; at most 1080 × 1920, without metadata."""
+    image = decode(data, ASSET_SIZE)
+    image.thumbnail(ASSET_SIZE, Image.Resampling.LANCZOS)
+    if image.mode == "RGB":
+        return _jpeg(image, 92)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
+def _jpeg(image: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    image.info.clear()  # it would write the upload's comment and profile again
+    image.save(out, "JPEG", quality=quality)
+    return out.getvalue()

@@ -1,0 +1,111 @@
+"""Templates ready to render: a document and the pictures it names; and what is put into one for a person."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.kit.errors import FieldError, InvitreeError, Unprocessable
+from app.poster import graphemes, pictures
+from app.poster.document import Document
+from app.poster.words import filter_nickname
+
+# Shown for who gave no name; 邀请 sentences read well with it.
+NAMELESS = "好友"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """Immutable and picklable. `digest` names its content: equal digests draw equal posters."""
+
+    document: Document
+    assets: Mapping[str, bytes]
+    digest: str = field(default="")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class PosterInput:
+    """What one poster shows. `price` comes as it is to be read (`59.00`); `avatar` is an encoded picture.
+
+    An empty value leaves out the texts and layers that name it.
+    """
+
+    invite_url: str
+    nickname: str = ""
+    avatar: bytes | None = None
+    invite_code: str = ""
+    title: str = ""
+    product: str = ""
+    price: str = ""
+    days: int | None = None
+    merchant: str = ""
+
+    @property
+    def name(self) -> str:
+        """The nickname as strangers may see it; empty where nothing is left of it."""
+        return graphemes.clean(filter_nickname(self.nickname)).strip()
+
+    def values(self) -> dict[str, str]:
+        """What the placeholders of a template stand for."""
+        campaign = {"title": self.title, "product": self.product, "price": self.price, "merchant": self.merchant}
+        days = "" if self.days is None else str(self.days)
+        return {**campaign, "days": days, "nickname": self.name or NAMELESS, "invite_code": self.invite_code}
+
+
+def load_template(document: Mapping[str, Any], assets: Mapping[str, bytes] | None = None) -> Template:
+    """Validate a document and its pictures; `poster_template_invalid` (422) with a pointer to each fault."""
+    try:
+        parsed = Document.model_validate(document)
+    except ValidationError as error:
+        faults = [FieldError(_pointer(fault["loc"]), fault["type"], fault["msg"]) for fault in error.errors()]
+        raise _invalid(faults) from error
+    given = {name: data for name, data in (assets or {}).items() if name in parsed.assets}
+    if faults := _asset_faults(parsed, given):
+        raise _invalid(faults)
+    return Template(parsed, given, _digest(parsed, given))
+
+
+def _invalid(faults: list[FieldError]) -> Unprocessable:
+    return Unprocessable("poster_template_invalid", "The poster template does not fit; see `errors`.", errors=faults)
+
+
+def _pointer(loc: tuple[int | str, ...]) -> str:
+    # Pydantic puts a layer's type behind its index, which is no step in the document.
+    steps = [step for at, step in enumerate(loc) if not (at == 2 and loc[0] == "layers")]
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+
+
+def _asset_faults(document: Document, assets: Mapping[str, bytes]) -> list[FieldError]:
+    faults = []
+    for pointer, name in _named_assets(document):
+        if name not in assets:
+            faults.append(FieldError(pointer, "asset_missing", f"There is no picture named {name!r}."))
+            continue
+        try:
+            pictures.check(assets[name])
+        except InvitreeError as error:
+            faults.append(FieldError(pointer, error.code, error.detail))
+    return faults
+
+
+def _named_assets(document: Document) -> list[tuple[str, str]]:
+    named = [("/background/asset", document.background.asset)]
+    named += [(f"/layers/{i}/asset", layer.asset) for i, layer in enumerate(document.layers) if layer.type == "image"]
+    return [(pointer, name) for pointer, name in named if name]
+
+
+def _digest(document: Document, assets: Mapping[str, bytes]) -> str:
+    parts = {name: hashlib.sha256(data).hexdigest() for name, data in assets.items()}
+    whole = json.dumps([document.model_dump(mode="json"), parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(whole.encode()).hexdigest()

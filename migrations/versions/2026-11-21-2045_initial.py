@@ -34,4 +34,5 @@ def downgrade() -> None:
     op.execute(f"DROP TABLE {TABLES}")
     op.execute("DROP SEQUENCE participant_numbers")
     op.execute("DROP FUNCTION ledger_entries_added()")
+    op.execute("DROP FUNCTION ledger_accounts_open_empty()")
     op.execute("DROP FUNCTION ensure_event_partitions(date, integer)")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.types import Id
+from app.kit import ids
+from app.ledger.rules import Leg as Leg
+from app.ledger.rules import merged
+from app.models import LedgerAccount, LedgerTransaction
+from app.models.ledger import MEMBER_KINDS
+
+ACC, MBR, MCH, TXN = Id("acc"), Id("mbr"), Id("mch"), Id("txn")
+
+_OPEN_ACCOUNTS = text("""
+    INSERT INTO ledger_accounts (merchant_id, id, kind, member_id, currency, balance_minor)
+    SELECT :merchant_id, wanted.id, wanted.kind, wanted.member_id, :currency,
+           CASE WHEN wanted.member_id IS NOT NULL THEN 0 END
+    FROM unnest(:ids, CAST(:kinds AS text[]), :members) AS wanted (id, kind, member_id)
+    WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts a
+                      WHERE a.merchant_id = :merchant_id AND a.kind = wanted.kind AND a.currency = :currency
+                        AND a.member_id IS NOT DISTINCT FROM wanted.member_id)
+    ON CONFLICT DO NOTHING
+""").bindparams(
+    bindparam("merchant_id", type_=MCH), bindparam("ids", type_=ARRAY(ACC)), bindparam("members", type_=ARRAY(MBR))
+)
+
+# Members' accounts are locked in one order, the merchant's own are not: every order of a merchant touches those.
+_LOCK_ACCOUNTS = (
+    text("""
+    WITH mine AS MATERIALIZED (
+        SELECT id, kind, member_id FROM ledger_accounts
+        WHERE merchant_id = :merchant_id AND currency = :currency
+          AND kind = ANY (CAST(:member_kinds AS text[])) AND member_id = ANY (:members)
+        ORDER BY id FOR NO KEY UPDATE)
+    SELECT id, kind, member_id FROM mine
+    UNION ALL
+    SELECT id, kind, member_id FROM ledger_accounts
+    WHERE merchant_id = :merchant_id AND currency = :currency AND member_id IS NULL
+""")
+    .bindparams(bindparam("merchant_id", type_=MCH), bindparam("members", type_=ARRAY(MBR)))
+    .columns(LedgerAccount.id, LedgerAccount.kind, LedgerAccount.member_id)
+)
+
+_ADD_ENTRIES = text("""
+    INSERT INTO ledger_entries (merchant_id, transaction_id, account_id, amount_minor, currency)
+    SELECT :merchant_id, :transaction_id, leg.account_id, leg.amount_minor, :currency
+    FROM unnest(:accounts, CAST(:amounts AS bigint[])) AS leg (account_id, amount_minor)
+""").bindparams(
+    bindparam("merchant_id", type_=MCH),
+    bindparam("transaction_id", type_=TXN),
+    bindparam("accounts", type_=ARRAY(ACC)),
+)
+
+
+async def post(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    kind: str,
+    reference: str,
+    occurred_at: datetime,
+    currency: str,
+    legs: Sequence[Leg],
+) -> str | None:
+    """Move money once: the transaction's id, or None where `kind` and `reference` were posted before.
+
+    Legs of one account are added up. All accounts of the members involved stay locked until the end of the database
+    transaction, so a use case that posts twice for the same members cannot cross with another one.
+    """
+    legs = merged(legs)
+    transaction_id = await _open_transaction(session, merchant_id, kind, reference, occurred_at)
+    if transaction_id is None:
+        return None
+    accounts = await _accounts(session, merchant_id, currency, legs)
+    await session.execute(
+        _ADD_ENTRIES,
+        {
+            "merchant_id": merchant_id,
+            "transaction_id": transaction_id,
+            "currency": currency,
+            "accounts": [accounts[leg.account, leg.member_id] for leg in legs],
+            "amounts": [leg.amount_minor for leg in legs],
+        },
+    )
+    return transaction_id
+
+
+async def lock(session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Iterable[str]) -> None:
+    """Take the accounts of all these members at once, before posting more than once for different ones."""
+    await _accounts(session, merchant_id, currency, [Leg(MEMBER_KINDS[0], member_id, 0) for member_id in member_ids])
+
+
+async def _open_transaction(
+    session: AsyncSession, merchant_id: str, kind: str, reference: str, occurred_at: datetime
+) -> str | None:
+    row = {
+        "merchant_id": merchant_id,
+        "id": ids.new("txn"),
+        "kind": kind,
+        "reference": reference,
+        "occurred_at": occurred_at,
+    }
+    once = insert(LedgerTransaction).values(row).on_conflict_do_nothing().returning(LedgerTransaction.id)
+    transaction_id: str | None = await session.scalar(once)
+    return transaction_id
+
+
+async def _accounts(
+    session: AsyncSession, merchant_id: str, currency: str, legs: Sequence[Leg]
+) -> dict[tuple[str, str | None], str]:
+    """Ids by kind and member. Missing accounts are made, all of a member together and in one order: two first
+    postings at once wait for each other instead of dying of each other."""
+    members = sorted({leg.member_id for leg in legs if leg.member_id})
+    owners: list[tuple[str | None, str]] = [(member, kind) for member in members for kind in MEMBER_KINDS]
+    owners += sorted({(None, leg.account) for leg in legs if leg.member_id is None}, key=lambda owner: owner[1])
+    scope = {"merchant_id": merchant_id, "currency": currency, "members": members}
+    await session.execute(
+        _OPEN_ACCOUNTS,
+        {
+            **scope,
+            "ids": [ids.new("acc") for _ in owners],
+            "kinds": [kind for _, kind in owners],
+            "members": [member for member, _ in owners],
+        },
+    )
+    found = await session.execute(_LOCK_ACCOUNTS, {**scope, "member_kinds": list(MEMBER_KINDS)})
+    return {(row.kind, row.member_id): row.id for row in found}

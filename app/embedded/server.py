@@ -1,4 +1,4 @@
-"""One server: how it is spawned, how to see that it answers, how it is asked to stop."""
+"""A server's own folder, and processes that are spawned in it as the servers' user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,9 @@ class Home:
             return f"/proc/self/fd/{self.descriptor}"
         return str(self.path)
 
+    def explain(self) -> str:
+        return f"Its log ({self.log}) ends:\n{last_lines(self.log)}"
+
     def close(self) -> None:
         os.close(self.descriptor)
 
@@ -41,40 +44,32 @@ class Home:
         return self.path.with_name(f"{self.path.name}.log")
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Stop signals go from polite to final; the first is also what the child gets when the launcher dies."""
-
-    name: str
-    home: Home
-    command: Sequence[str]
-    may_start: Callable[[], bool]
-    is_ready: Callable[[int], bool]
-    stop_signals: tuple[signal.Signals, ...]
-
-
 def open_home(account: Account, path: Path) -> Home:
     account.make_folder(path)
     return Home(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY))
 
 
 def spawn(account: Account, home: Home, command: Sequence[str], death_signal: int) -> subprocess.Popen[bytes]:
-    """As the servers' user, in its home, in a session of its own: an interrupt at the terminal is not for it."""
-    user, group = (account.uid, account.gid) if account.dropped else (-1, -1)
-    wrapper = [sys.executable, "-I", "-S", str(CHILD)]
-    wrapper += [str(value) for value in (os.getpid(), user, group, home.descriptor, int(death_signal))]
+    """As the servers' user, in its home, and with nothing of the caller's environment."""
     with home.log.open("ab") as log:
         if log.tell() > LOG_LIMIT:
             log.truncate(0)
         return subprocess.Popen(
-            [*wrapper, *command],
+            guarded(command, death_signal, folder=home.descriptor, account=account),
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             pass_fds=(home.descriptor,),
-            start_new_session=True,
+            start_new_session=True,  # an interrupt at the terminal is not for it
         )
+
+
+def guarded(command: Sequence[str], death_signal: int, *, folder: int, account: Account | None = None) -> list[str]:
+    """The command, run so that the system sends it a signal when this thread's process dies, where the system can."""
+    user, group = (account.uid, account.gid) if account is not None and account.dropped else (-1, -1)
+    numbers = (os.getpid(), user, group, folder, int(death_signal))
+    return [sys.executable, "-I", "-S", str(CHILD), *map(str, numbers), *command]
 
 
 def run_to_end(account: Account, home: Home, command: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 from app.embedded import folder, processes, valkey
 from app.embedded.account import Account, find_account
 from app.embedded.binaries import Binaries, find_binaries
-from app.embedded.errors import EmbeddedError
+from app.embedded.errors import ProductionError
 from app.embedded.postgres import Postgres, identifier, make_cluster
-from app.embedded.server import Server, open_home
+from app.embedded.server import open_home
 from app.embedded.supervisor import Supervisor
 
 DATABASE = "invitree"
@@ -75,7 +75,7 @@ def start(data_dir: Path, *, durable: bool = True, production: bool = False) -> 
     EmbeddedError when the folder is in use, the platform has no servers, or one does not start.
     """
     if production:
-        raise EmbeddedError(
+        raise ProductionError(
             "The embedded database is not for production: set DATABASE_URL, DATABASE_SYSTEM_URL and REDIS_URL."
         )
     data_dir = data_dir.absolute()
@@ -108,16 +108,16 @@ def run(
     valkey_home = open_home(account, data_dir / "valkey")
     cleanup.callback(valkey_home.close)
     postgres = Postgres(binaries, postgres_home, sockets, superuser)
-    servers: list[Server] = [
-        postgres.server(durable=durable),
-        valkey.make_server(binaries.valkey, valkey_home, sockets, durable=durable),
+    programs = [
+        postgres.program(account, durable=durable),
+        valkey.make_program(account, binaries.valkey, valkey_home, sockets, durable=durable),
     ]
 
     def remember(pids: dict[str, int]) -> None:
         children = {name: {"pid": pid, "mark": processes.mark_of(pid)} for name, pid in pids.items()}
         folder.write_record(data_dir, {"sockets": str(sockets), "children": children})
 
-    supervisor = Supervisor(account, servers, remember)
+    supervisor = Supervisor(programs, remember)
     supervisor.start()
     cleanup.callback(supervisor.stop)
     supervisor.wait_ready(START_PATIENCE)

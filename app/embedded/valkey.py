@@ -8,12 +8,14 @@ import socket
 from pathlib import Path
 
 from app.embedded import processes
-from app.embedded.server import Home, Server
+from app.embedded.account import Account
+from app.embedded.server import Home, spawn
+from app.embedded.supervisor import Program
 
 SOCKET = "redis.sock"
 
 
-def make_server(binary: Path, home: Home, sockets: Path, *, durable: bool) -> Server:
+def make_program(account: Account, binary: Path, home: Home, sockets: Path, *, durable: bool) -> Program:
     path = sockets / SOCKET
     settings = {
         "port": "0",
@@ -27,10 +29,11 @@ def make_server(binary: Path, home: Home, sockets: Path, *, durable: bool) -> Se
         "appendfsync": "everysec",
         "maxmemory-policy": "noeviction",
     }
-    return Server(
+    command = [str(binary), *(word for name, value in settings.items() for word in (f"--{name}", value))]
+    return Program(
         name="valkey",
-        home=home,
-        command=[str(binary), *(word for name, value in settings.items() for word in (f"--{name}", value))],
+        spawn=lambda: spawn(account, home, command, signal.SIGTERM),
+        explain=home.explain,
         may_start=lambda: not processes.working_in(home.path, binary.name),
         is_ready=lambda _pid: answers(path),
         stop_signals=(signal.SIGTERM, signal.SIGKILL),

@@ -1,0 +1,45 @@
+"""The command line. Exit codes: 0 done, 1 failed, 2 usage, 3 refused by a rule, 4 partly done."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from app.cli import doctor, migrate, openapi, serve, worker
+from app.cli.output import Exit, say
+from app.embedded import EmbeddedError, InUseError, ProductionError
+from app.kit.errors import Conflict, Forbidden, InvitreeError, PaymentRequired, Unprocessable
+
+REFUSALS = (Conflict, Forbidden, PaymentRequired, Unprocessable)
+
+app = typer.Typer(
+    name="invitree",
+    help="Invitree: referral campaigns, membership days, commissions and payouts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serve.serve)
+app.command("api")(serve.api)
+app.command("worker")(worker.worker)
+app.command("migrate")(migrate.migrate)
+app.command("doctor")(doctor.doctor)
+app.command("openapi")(openapi.openapi)
+
+
+def main() -> None:
+    try:
+        app()
+    except InvitreeError as error:
+        say(f"{error.code}: {error.detail}")
+        sys.exit(Exit.REFUSED if isinstance(error, REFUSALS) else Exit.FAILED)
+    except EmbeddedError as error:
+        say(str(error))
+        sys.exit(Exit.REFUSED if isinstance(error, InUseError | ProductionError) else Exit.FAILED)
+    except ValidationError as error:
+        say("The settings do not fit:")
+        for fault in error.errors(include_input=False, include_url=False):
+            say(f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}")
+        sys.exit(Exit.USAGE)

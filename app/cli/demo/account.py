@@ -1,0 +1,76 @@
+"""The demonstration's own account of what must come out, kept beside the play and by other means than the application."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+RATES = {1: 30, 2: 10}  # percent
+
+
+@dataclass(slots=True)
+class Node:
+    """One participant as the play knows them."""
+
+    participant_id: str
+    member_id: str
+    invite_code: str
+    nickname: str
+    inviter: Node | None = field(repr=False, default=None)
+    invited: bool = False
+
+    @property
+    def depth(self) -> int:
+        return 0 if self.inviter is None else self.inviter.depth + 1
+
+
+@dataclass(slots=True)
+class Purchase:
+    order_id: str
+    buyer: Node
+    amount_minor: int
+    refunded_minor: int = 0
+    refunded_after_payout: bool = False
+
+    def earners(self) -> dict[int, Node]:
+        first = self.buyer.inviter
+        second = first.inviter if first else None
+        return {level: node for level, node in ((1, first), (2, second)) if node is not None}
+
+    def earned(self, level: int) -> int:
+        """What is left of a level after its refunds: the whole less the part that went with them."""
+        whole = self.amount_minor * RATES[level] // 100
+        taken = whole if self.refunded_minor == self.amount_minor else whole * self.refunded_minor // self.amount_minor
+        return whole - taken
+
+
+@dataclass(slots=True)
+class Account:
+    nodes: list[Node] = field(default_factory=list)
+    purchases: list[Purchase] = field(default_factory=list)
+    clicks: Counter[str] = field(default_factory=Counter)
+    scans: Counter[str] = field(default_factory=Counter)
+    bots: Counter[str] = field(default_factory=Counter)
+    visitors: dict[str, set[str]] = field(default_factory=dict)
+    paid_out_minor: Counter[str] = field(default_factory=Counter)
+
+    def saw(self, code: str, kind: str, visitor: str) -> None:
+        (self.scans if kind == "scan" else self.clicks)[code] += 1
+        self.visitors.setdefault(code, set()).add(visitor)
+
+    def commission_of(self, node: Node) -> int:
+        """All that this participant has earned, less what refunds took back."""
+        return sum(
+            purchase.earned(level)
+            for purchase in self.purchases
+            for level, earner in purchase.earners().items()
+            if earner is node
+        )
+
+    def invitees_of(self, node: Node) -> int:
+        return sum(1 for other in self.nodes if other.inviter is node)
+
+    def days_of(self, node: Node) -> int:
+        """30 for having been invited, 30 for each friend, at most 365 for friends."""
+        friends = sum(1 for other in self.nodes if other.inviter is node and other.invited)
+        return 30 * node.invited + min(friends * 30, 360)

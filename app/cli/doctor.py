@@ -1,0 +1,132 @@
+"""`invitree doctor`: can this installation work, and are its roles and stores what the promises need?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from alembic.script import ScriptDirectory
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.cli import environment
+from app.cli.migrate import alembic_config
+from app.cli.output import Exit, show_json, show_table
+from app.kit import clock
+from app.resources import Resources
+
+CLOCK_TOLERANCE_SECONDS = 5.0
+FAULTS = (SQLAlchemyError, RedisError, OSError, TimeoutError)
+
+ROLE = text(
+    "SELECT current_user AS name, rolsuper, rolbypassrls, "
+    "(SELECT count(*) FROM pg_class WHERE relowner = pg_roles.oid) AS owned "
+    "FROM pg_roles WHERE rolname = current_user"
+)
+"""What a runtime role must not be or have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    ok: bool
+    found: str
+
+
+Check = Callable[[Resources], Awaitable[list[Finding]]]
+
+
+async def check_roles(resources: Resources) -> list[Finding]:
+    engines = {"app": resources.db.app_engine, "system": resources.db.system_engine}
+    return [await check_role(name, engine) for name, engine in engines.items()]
+
+
+async def check_role(name: str, engine: AsyncEngine) -> Finding:
+    async with engine.connect() as connection:
+        row = (await connection.execute(ROLE)).one()
+    faults = [word for bad, word in ((row.rolsuper, "superuser"), (row.rolbypassrls, "bypasses RLS")) if bad]
+    if row.owned:
+        faults.append(f"owns {row.owned} relations")
+    return Finding(f"database role {name}", not faults, ", ".join([row.name, *faults]))
+
+
+async def check_version(resources: Resources) -> list[Finding]:
+    async with resources.db.app_engine.connect() as connection:
+        number = int(await connection.scalar(text("SHOW server_version_num")))
+        commit = await connection.scalar(text("SHOW synchronous_commit"))
+    return [
+        Finding("PostgreSQL 15 or newer", number >= 150_000, str(number)),
+        Finding("commits are durable", commit != "off", f"synchronous_commit = {commit}"),
+    ]
+
+
+async def check_schema(resources: Resources) -> list[Finding]:
+    head = ScriptDirectory.from_config(alembic_config("")).get_current_head()
+    async with resources.db.system_engine.connect() as connection:
+        found = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return [Finding("schema at its newest version", found == head, f"{found} (newest: {head})")]
+
+
+async def check_clock(resources: Resources) -> list[Finding]:
+    before = clock.utcnow()
+    async with resources.db.app_engine.connect() as connection:
+        there = await connection.scalar(text("SELECT clock_timestamp()"))
+    apart = abs((there - before).total_seconds())
+    return [Finding("clock agrees with the database's", apart < CLOCK_TOLERANCE_SECONDS, f"{apart:.2f} s apart")]
+
+
+async def check_redis(resources: Resources) -> list[Finding]:
+    redis: Redis = resources.redis
+    server: dict[str, Any] = await redis.info("server")
+    persistence: dict[str, Any] = await redis.info("persistence")
+    memory: dict[str, Any] = await redis.info("memory")
+    version, policy = str(server["redis_version"]), str(memory["maxmemory_policy"])
+    return [
+        Finding("Redis 7 or newer", int(version.split(".", maxsplit=1)[0]) >= 7, version),
+        Finding("Redis keeps an append-only file", bool(persistence["aof_enabled"]), str(persistence["aof_enabled"])),
+        Finding("Redis evicts nothing", policy == "noeviction", policy),
+    ]
+
+
+CHECKS: dict[str, Check] = {
+    "database": check_version,
+    "database roles": check_roles,
+    "schema": check_schema,
+    "clock": check_clock,
+    "redis": check_redis,
+}
+
+
+async def examine(resources: Resources) -> list[Finding]:
+    return [finding for name, check in CHECKS.items() for finding in await attempt(name, check, resources)]
+
+
+async def attempt(name: str, check: Check, resources: Resources) -> list[Finding]:
+    """A check that cannot be made is a finding, too."""
+    try:
+        async with asyncio.timeout(10):
+            return await check(resources)
+    except FAULTS as error:
+        return [Finding(name, False, f"{type(error).__name__}: {str(error).splitlines()[0]}")]
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
+) -> None:
+    """Examine the installation; exit code 1 when something is not as it must be."""
+    findings = environment.run(examine, data)
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        rows = [("ok" if finding.ok else "FAULT", finding.check, finding.found) for finding in findings]
+        show_table("invitree doctor", ["", "check", "found"], rows)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(Exit.FAILED)

@@ -1,0 +1,68 @@
+"""`invitree ledger`: the books, proven."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.cli import environment
+from app.cli.output import Exit, say, show_json, show_table
+from app.kit import ids
+from app.kit.money import yuan
+from app.ledger.verify import Report
+from app.ledger.verify import verify as verify_ledger
+from app.resources import Resources
+
+app = typer.Typer(help="The ledger: every movement of money, in double entry.", no_args_is_help=True)
+
+
+@app.callback()
+def ledger() -> None:
+    """Keeps `verify` a command of its own while it is the only one."""
+
+
+@app.command()
+def verify(
+    merchant: Annotated[str | None, typer.Option(help="Only this merchant (mch_…).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
+) -> None:
+    """Prove that every transaction sums to zero and every balance is what its entries and commissions say."""
+    check_merchant(merchant)
+
+    async def work(resources: Resources) -> Report:
+        async with resources.db.system() as session:
+            return await verify_ledger(session, merchant_id=merchant)
+
+    report = environment.run(work, data)
+    if as_json:
+        show_json({"ok": report.clean, **asdict(report)})
+    else:
+        show(report)
+    if not report.clean:
+        raise typer.Exit(Exit.FAILED)
+
+
+def check_merchant(merchant: str | None) -> None:
+    try:
+        if merchant is not None:
+            ids.decode("mch", merchant)
+    except ValueError:
+        raise typer.BadParameter("a merchant's id begins with mch_", param_hint="--merchant") from None
+
+
+def show(report: Report) -> None:
+    looked_at = [report.transactions, report.entries, report.accounts, report.commissions]
+    show_table("Looked at", ["transactions", "entries", "accounts", "commissions"], [looked_at])
+    if report.clean:
+        say("The ledger is clean: every transaction sums to zero, every balance is accounted for.")
+        return
+    rows = [
+        (d.check, d.merchant_id, d.subject, d.currency, yuan(d.expected_minor), yuan(d.found_minor))
+        for d in report.differences
+    ]
+    show_table("Differences", ["check", "merchant", "subject", "currency", "expected", "found"], rows)
+    say(f"{len(rows)} differences.")

@@ -1,0 +1,51 @@
+"""What every command prints with: tables and JSON on standard output, progress and messages on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+
+class Exit(IntEnum):
+    """Exit codes, the same for every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+    PARTLY = 4
+
+
+def say(message: str) -> None:
+    err.print(message, highlight=False)
+
+
+def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Numbers stand to the right."""
+    filled = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = bool(filled) and all(isinstance(row[index], int | float) for row in filled)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in filled:
+        table.add_row(*(str(cell) for cell in row))
+    out.print(table)
+
+
+def show_json(value: Any) -> None:
+    out.print(msgspec.json.encode(value).decode(), markup=False, highlight=False)
+
+
+def progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -61,3 +62,15 @@ def get_settings() -> Settings:
 @lru_cache(maxsize=1)
 def get_keyring() -> crypto.Keyring:
     return get_settings().keyring()
+
+
+class Ground(BaseSettings):
+    """What the command line asks before there is anything: is there a database, and where may an own one live."""
+
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
+
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL")
+    environment: str | None = Field(default=None, validation_alias="INVITREE_ENV")
+    public_url: str | None = Field(default=None, validation_alias="INVITREE_PUBLIC_URL")
+    data_dir: Path | None = Field(default=None, validation_alias="INVITREE_DATA")

@@ -32,6 +32,8 @@ class Tenant:
     livemode: bool
     now: datetime
     resources: Resources
+    scopes: frozenset[str]
+    key_id: str
 
     def show(self, view: dict[str, Any]) -> dict[str, Any]:
         """A room's view of a row as the API's object."""
@@ -63,9 +65,7 @@ async def get_principal(
         raise Unauthorized("api_key_missing", "Send `Authorization: Bearer ivt_live_…` or `ivt_test_…`.")
     async with resources.db.system() as session:
         principal = await keys.authenticate(session, secret=credentials.credentials, keyring=get_keyring())
-    scope = "read" if request.method in {"GET", "HEAD"} else "write"
-    if not principal.may(scope):
-        raise Forbidden("scope_missing", f"This key lacks the scope `{scope}`.")
+    _require(principal, "read" if request.method in {"GET", "HEAD"} else "write")
     structlog.contextvars.bind_contextvars(merchant_id=principal.merchant_id, key_id=principal.key_id)
     return principal
 
@@ -73,12 +73,48 @@ async def get_principal(
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
 
 
+def _require(principal: Principal, scope: str) -> None:
+    if not principal.may(scope):
+        raise Forbidden("scope_missing", f"This key lacks the scope `{scope}`.")
+
+
+def needs_scope(scope: str) -> Any:
+    """For `dependencies=[…]` of routes that ask for more than `read` or `write`."""
+
+    def check(principal: PrincipalDep) -> None:
+        _require(principal, scope)
+
+    return Depends(check)
+
+
+NeedsAdmin = needs_scope("admin")
+NeedsPayouts = needs_scope("payouts")
+
+
 async def get_tenant(request: Request, principal: PrincipalDep, resources: ResourcesDep) -> AsyncIterator[Tenant]:
     """The request's transaction under the tenant policies; committed before the answer is sent."""
     async with resources.db.tenant(principal.merchant_id) as session:
-        await idempotency.claim(session, request, principal.merchant_id)
-        request.state.session = session
-        yield Tenant(session, principal.merchant_id, principal.livemode, principal.now(), resources)
+        yield await _enter(session, request, principal, resources)
+
+
+async def get_account(request: Request, principal: PrincipalDep, resources: ResourcesDep) -> AsyncIterator[Tenant]:
+    """As `get_tenant`, but as *system*: for what a merchant is and owns in the house, another tenant."""
+    async with resources.db.system() as session:
+        yield await _enter(session, request, principal, resources)
+
+
+async def _enter(session: AsyncSession, request: Request, principal: Principal, resources: Resources) -> Tenant:
+    await idempotency.claim(session, request, principal.merchant_id)
+    request.state.session = session
+    return Tenant(
+        session,
+        principal.merchant_id,
+        principal.livemode,
+        principal.now(),
+        resources,
+        principal.scopes,
+        principal.key_id,
+    )
 
 
 async def get_system(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
@@ -90,6 +126,7 @@ async def get_system(request: Request, resources: ResourcesDep) -> AsyncIterator
 
 # scope="function": by default the commit would run after the answer, and could fail unseen.
 TenantDep = Annotated[Tenant, Depends(get_tenant, scope="function")]
+AccountDep = Annotated[Tenant, Depends(get_account, scope="function")]
 SystemSession = Annotated[AsyncSession, Depends(get_system, scope="function")]
 
 

@@ -100,6 +100,7 @@ class _Exchange:
             headers: list[tuple[bytes, bytes]] = message.setdefault("headers", [])
             present = {name.lower() for name, _ in headers}
             headers.append((b"request-id", self.request_id.encode()))
+            headers.extend(self.scope["state"].get("answer_headers", ()))
             headers.extend(pair for pair in self.edge.defaults.items() if pair[0] not in present)
         await self.send(message)
 

@@ -1,0 +1,87 @@
+"""Limits by the caller's address, for what is public. Told in the headers of the IETF draft (`RateLimit-Policy`)."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from fastapi import Depends, Request
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from app.api.deps import ResourcesDep
+from app.kit import logging
+from app.kit.errors import TooManyRequests
+from app.resources import Resources
+from app.settings import get_keyring
+
+log = logging.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`quota` requests in a window of `seconds`, which begins with its first request."""
+
+    name: str
+    quota: int
+    seconds: int
+
+
+async def spend(request: Request, resources: Resources, policy: Policy) -> None:
+    """Count one request of this address. With Redis away nothing is counted and all may pass."""
+    try:
+        used, rest = await _count(resources.redis, _key(request, resources, policy), policy.seconds)
+    except (RedisError, OSError) as error:
+        log.warning("ratelimit_skipped", policy=policy.name, error=repr(error))
+        return
+    left = max(0, policy.quota - used)
+    # On the state and not on an answer: a refusal carries them, too.
+    request.state.answer_headers = [
+        (b"ratelimit-policy", f'"{policy.name}";q={policy.quota};w={policy.seconds}'.encode()),
+        (b"ratelimit", f'"{policy.name}";r={left};t={rest}'.encode()),
+    ]
+    if used > policy.quota:
+        raise TooManyRequests(
+            "rate_limited", f"At most {policy.quota} of these requests in {policy.seconds} s.", retry_after=rest
+        )
+
+
+async def limit_registrations(request: Request, resources: ResourcesDep) -> None:
+    policy = Policy("registration", resources.settings.registrations_per_hour, 3_600)
+    await spend(request, resources, policy)
+
+
+RegistrationLimit = Depends(limit_registrations)
+
+
+async def _count(redis: Redis, key: str, seconds: int) -> tuple[int, int]:
+    """Requests so far with this one, and seconds until the window ends."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.set(key, 0, ex=seconds, nx=True)
+        pipe.incr(key)
+        pipe.ttl(key)
+        _, used, rest = await pipe.execute()
+    return int(used), max(1, int(rest))
+
+
+def _key(request: Request, resources: Resources, policy: Policy) -> str:
+    address = client_address(request, resources.settings.trusted_proxies)
+    return f"limit:{policy.name}:{get_keyring().blind_index('address', _network(address)).hex()}"
+
+
+def client_address(request: Request, trusted_proxies: int) -> str:
+    """Who calls: the last hop that our own proxies did not write. Anything left of it is the caller's invention."""
+    hops = [hop.strip() for hop in ",".join(request.headers.getlist("x-forwarded-for")).split(",") if hop.strip()]
+    hops.append(request.client.host if request.client else "")
+    return hops[-min(trusted_proxies + 1, len(hops))]
+
+
+def _network(address: str) -> str:
+    """An IPv6 customer has a whole /64 to call from."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
+        return str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(getattr(parsed, "ipv4_mapped", None) or parsed)

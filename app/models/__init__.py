@@ -8,7 +8,7 @@ from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import Member
 from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
 from app.models.orders import Order, OrderLine, Refund
-from app.models.payouts import PayeeAccount, Payout, PayoutBatch, Withdrawal
+from app.models.payouts import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile, Withdrawal
 from app.models.posters import Asset, PosterTemplate
 from app.models.referrals import Participant, Referral
 from app.models.rewards import Membership, MembershipGrant, Reward
@@ -42,6 +42,7 @@ __all__ = [
     "PayeeAccount",
     "Payout",
     "PayoutBatch",
+    "PayoutBatchFile",
     "PhoneCode",
     "Plan",
     "PosterTemplate",

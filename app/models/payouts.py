@@ -63,7 +63,7 @@ class Withdrawal(TenantRow, Base):
 
 
 class PayoutBatch(TenantRow, Base):
-    """The file or run that carries many payouts. `file` is kept: exporting again returns the same bytes."""
+    """The file or run that carries many payouts. Rows are never deleted, so a number is never used twice."""
 
     __tablename__ = "payout_batches"
     __table_args__ = (
@@ -83,10 +83,27 @@ class PayoutBatch(TenantRow, Base):
     built_by: Mapped[str] = mapped_column(Id("usr"))
     approved_by: Mapped[str | None] = mapped_column(Id("usr"))
     approved_at: Mapped[Instant | None]
-    file_name: Mapped[str | None] = mapped_column(String(120))
-    file: Mapped[str | None] = mapped_column(Sealed("payout_batch.file"))
     exported_at: Mapped[Instant | None]
     settled_at: Mapped[Instant | None]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PayoutBatchFile(TenantRow, Base):
+    """What was exported, in each format, once: exporting again returns these bytes. Append-only.
+
+    `content` is the base64 of the bytes, sealed: the file holds names and accounts in full.
+    """
+
+    __tablename__ = "payout_batch_files"
+    __table_args__ = (
+        merchant_fk("batch_id", to="payout_batches.id"),
+        CheckConstraint("format IN ('csv', 'xlsx')", name="format"),
+    )
+
+    batch_id: Mapped[str] = mapped_column(Id("bat"), primary_key=True)
+    format: Mapped[str] = mapped_column(String(8), primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    content: Mapped[str] = mapped_column(Sealed("payout_batch_file.content"))
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 

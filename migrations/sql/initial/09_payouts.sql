@@ -11,8 +11,6 @@ CREATE TABLE payout_batches (
     built_by UUID NOT NULL,
     approved_by UUID,
     approved_at TIMESTAMP WITH TIME ZONE,
-    file_name VARCHAR(120),
-    file BYTEA,
     exported_at TIMESTAMP WITH TIME ZONE,
     settled_at TIMESTAMP WITH TIME ZONE,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -21,6 +19,18 @@ CREATE TABLE payout_batches (
     CONSTRAINT ck_payout_batches_maker_is_not_checker CHECK (approved_by IS NULL OR approved_by <> built_by)
 );
 CREATE UNIQUE INDEX uq_payout_batches_number ON payout_batches (merchant_id, number);
+
+CREATE TABLE payout_batch_files (
+    merchant_id UUID NOT NULL,
+    batch_id UUID NOT NULL,
+    format VARCHAR(8) NOT NULL,
+    name VARCHAR(120) NOT NULL,
+    content BYTEA NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_payout_batch_files PRIMARY KEY (merchant_id, batch_id, format),
+    CONSTRAINT fk_payout_batch_files_merchant_id_batch_id FOREIGN KEY(merchant_id, batch_id) REFERENCES payout_batches (merchant_id, id),
+    CONSTRAINT ck_payout_batch_files_format CHECK (format IN ('csv', 'xlsx'))
+);
 
 CREATE TABLE payee_accounts (
     merchant_id UUID NOT NULL,

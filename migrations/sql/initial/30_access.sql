@@ -33,8 +33,8 @@ GRANT SELECT, INSERT, UPDATE ON merchants TO invitree_system;
 GRANT SELECT ON plans TO invitree_app, invitree_system;
 
 -- Append-only: facts are corrected by further facts. Balances are moved by the ledger's trigger alone.
-REVOKE UPDATE ON ledger_entries, ledger_transactions, ledger_accounts, membership_grants, audit_entries, campaign_rules
-    FROM invitree_app, invitree_system;
+REVOKE UPDATE ON ledger_entries, ledger_transactions, ledger_accounts, membership_grants, audit_entries, campaign_rules,
+    payout_batch_files FROM invitree_app, invitree_system;
 
 GRANT DELETE ON idempotency_keys, phone_codes, webhook_endpoints, webhook_deliveries TO invitree_app, invitree_system;
 GRANT DELETE ON participant_totals, participant_visitors TO invitree_system;

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from app.kit import ids
 from app.kit.money import MAX_MINOR
@@ -44,20 +46,25 @@ class Problem(Answer):
     errors: list[dict[str, str]] | None = None
 
 
-def type_id(prefix: str) -> Any:
-    """The annotation of an id in a body: `Annotated[str, *type_id("cmp")]` is spelled `TypeId["cmp"]` in routes."""
+@dataclass(frozen=True, slots=True)
+class type_id:  # noqa: N801  # reads as the annotation that it is: `Annotated[str, type_id("cmp")]`
+    """A field that is a TypeID of this prefix."""
 
-    def check(value: str) -> str:
+    prefix: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": f"^{self.prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
+
+    def check(self, value: str) -> str:
         try:
-            ids.decode(prefix, value)
+            ids.decode(self.prefix, value)
         except ValueError:
-            raise PydanticCustomError(
-                "id_invalid", f"should be an id like {prefix}_01h2xcejqtf2nbrexx3vqjhp41"
-            ) from None
+            example = f"{self.prefix}_01h2xcejqtf2nbrexx3vqjhp41"
+            raise PydanticCustomError("id_invalid", "should be an id like {example}", {"example": example}) from None
         return value
-
-    schema = {"type": "string", "pattern": f"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
-    return Annotated[str, AfterValidator(check), WithJsonSchema(schema)]
 
 
 AmountMinor = Annotated[int, Field(strict=True, gt=0, le=MAX_MINOR)]

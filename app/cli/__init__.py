@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from app.cli import doctor, migrate, openapi, serve, worker
+from app.cli import doctor, ledger, migrate, openapi, serve, worker
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError, InUseError, ProductionError
 from app.kit.errors import Conflict, Forbidden, InvitreeError, PaymentRequired, Unprocessable
@@ -27,6 +27,7 @@ app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
 app.command("openapi")(openapi.openapi)
+app.add_typer(ledger.app, name="ledger")
 
 
 def main() -> None:

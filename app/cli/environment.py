@@ -35,7 +35,7 @@ class Prepared:
 def prepared(data: Path | None = None, *, exclusive: bool = False) -> Iterator[Prepared]:
     """Afterwards `get_settings()` works. `exclusive`: refuse the servers of another process instead of sharing them."""
     ground = Ground()
-    if ground.database_url:
+    if ground.database_url or ground.database_owner_url:
         yield Prepared({}, ground.database_owner_url, None)
         return
     data_dir = data or ground.data_dir or CHECKOUT / ".data"

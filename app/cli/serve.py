@@ -25,7 +25,8 @@ from app.cli.worker import WORKER
 from app.embedded import EmbeddedError
 from app.embedded.server import guarded
 from app.embedded.supervisor import Program, Supervisor
-from app.settings import Ground
+from app.kit import logging
+from app.settings import Ground, get_settings
 
 START_PATIENCE = 60.0
 # Answers under way are finished within this time; then connections are closed.
@@ -50,6 +51,8 @@ def running(host: str, port: int, data: Path | None, *, migrate: bool = False) -
             if prepared.owner_url is None:
                 raise EmbeddedError("--migrate needs DATABASE_OWNER_URL: only the owner of the tables may change them.")
             upgrade(prepared.owner_url)
+        settings = get_settings()  # what is missing is said once, here, not again and again by the children
+        logging.configure(settings.log_level, as_json=settings.log_json)
         variables = dict(os.environ)
         if Ground().public_url is None:
             variables["INVITREE_PUBLIC_URL"] = base_url

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock, crypto, ids
-from app.kit.errors import Unauthorized
+from app.kit.errors import Conflict, Forbidden, Unauthorized, not_found
+from app.merchants import audit
 from app.models import ApiKey, Merchant
+
+SCOPES = ("*", "read", "write", "payouts", "admin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,14 @@ class Principal:
 
     def may(self, scope: str) -> bool:
         return "*" in self.scopes or scope in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """The key on whose word keys are made and ended."""
+
+    key_id: str
+    scopes: frozenset[str]
 
 
 def hash_key(keyring: crypto.Keyring, secret: str) -> bytes:
@@ -75,3 +86,98 @@ def make_key(
     )
     session.add(key)
     return key, secret
+
+
+async def create(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    livemode: bool,
+    name: str,
+    scopes: list[str],
+    maker: Maker,
+    keyring: crypto.Keyring,
+) -> tuple[ApiKey, str]:
+    """A further key. It may do nothing that the key which asks for it may not."""
+    if "*" not in maker.scopes and not set(scopes) <= maker.scopes:
+        raise Forbidden("scope_missing", "A key can give only those scopes that it has itself.")
+    key, secret = make_key(
+        session, merchant_id=merchant_id, livemode=livemode, keyring=keyring, name=name, scopes=scopes
+    )
+    await session.flush()
+    _record(session, key, maker, "api_key.created")
+    return key, secret
+
+
+async def rotate(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    livemode: bool,
+    key_id: str,
+    overlap: timedelta,
+    maker: Maker,
+    keyring: crypto.Keyring,
+) -> tuple[ApiKey, str, ApiKey]:
+    """A new key with the old one's name and scopes; the old one works on for `overlap`, at most until its own end."""
+    old = await _lock_active(session, merchant_id, key_id)
+    key, secret = await create(
+        session,
+        merchant_id=merchant_id,
+        livemode=livemode,
+        name=old.name,
+        scopes=old.scopes,
+        maker=maker,
+        keyring=keyring,
+    )
+    end = clock.utcnow() + overlap
+    old.expires_at = end if old.expires_at is None else min(old.expires_at, end)
+    await session.flush()
+    return key, secret, old
+
+
+async def revoke(session: AsyncSession, *, merchant_id: str, key_id: str, maker: Maker) -> ApiKey:
+    """End a key at once. Conflict `last_api_key` where nobody could make another one afterwards."""
+    key = await _lock_active(session, merchant_id, key_id)
+    others = select(ApiKey.id).where(
+        ApiKey.merchant_id == merchant_id,
+        ApiKey.id != key_id,
+        ApiKey.revoked_at.is_(None),
+        ApiKey.expires_at.is_(None),
+        ApiKey.scopes.overlap(["*"]) | ApiKey.scopes.contains(["write", "admin"]),
+    )
+    if await session.scalar(others.limit(1)) is None:
+        raise Conflict("last_api_key", "No other lasting key could make keys: create or rotate one first.")
+    key.revoked_at = clock.utcnow()
+    await session.flush()
+    _record(session, key, maker, "api_key.revoked")
+    return key
+
+
+async def _lock_active(session: AsyncSession, merchant_id: str, key_id: str) -> ApiKey:
+    """The key, with the merchant locked first: two keys revoked at once must not each count on the other."""
+    await session.execute(select(Merchant.id).where(Merchant.id == merchant_id).with_for_update())
+    try:
+        ids.decode("key", key_id)
+    except ValueError:
+        raise not_found("api_key") from None
+    found = await session.scalar(
+        select(ApiKey)
+        .where(
+            ApiKey.merchant_id == merchant_id,
+            ApiKey.id == key_id,
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+        )
+        .execution_options(populate_existing=True)
+    )
+    if found is None:
+        raise not_found("api_key")
+    return found
+
+
+def _record(session: AsyncSession, key: ApiKey, maker: Maker, action: str) -> None:
+    detail = {"name": key.name, "scopes": key.scopes}
+    audit.record(
+        session, merchant_id=key.merchant_id, actor=maker.key_id, action=action, subject_id=key.id, detail=detail
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Index, SmallInteger, String, func, insert, select, text, update
+from sqlalchemy import Index, SmallInteger, String, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -57,6 +57,7 @@ async def lease(session: AsyncSession, *, limit: int, seconds: int = 60) -> Sequ
     return events
 
 
-async def finish(session: AsyncSession, event: OutboxEvent) -> None:
-    done = update(OutboxEvent).where(OutboxEvent.merchant_id == event.merchant_id, OutboxEvent.id == event.id)
+async def finish(session: AsyncSession, events: Sequence[OutboxEvent]) -> None:
+    keys = [(event.merchant_id, event.id) for event in events]
+    done = update(OutboxEvent).where(tuple_(OutboxEvent.merchant_id, OutboxEvent.id).in_(keys))
     await session.execute(done.values(status="done", done_at=func.now()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -26,6 +26,10 @@ class PageQuery:
     created_from: datetime | None = None
     created_before: datetime | None = None
     equals: dict[str, str] = field(default_factory=dict)
+
+    def filtered(self, **equals: str | None) -> PageQuery:
+        """With filters by column; None filters nothing."""
+        return replace(self, equals=self.equals | {name: value for name, value in equals.items() if value is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from sqlalchemy import delete, func, text
 
 from app.models import IdempotencyKey
 from app.resources import Resources
+from app.worker import webhooks
 from app.worker.loop import Task
 
 
@@ -16,4 +17,8 @@ async def forget_old_answers(resources: Resources) -> int:
     return 0
 
 
-TASKS = (Task("forget_old_answers", forget_old_answers, every_seconds=3600),)
+TASKS = (
+    Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
+    Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
+    Task("forget_old_answers", forget_old_answers, every_seconds=3600),
+)

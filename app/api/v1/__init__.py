@@ -2,8 +2,18 @@
 
 from fastapi import APIRouter
 
-from app.api.v1 import test_clock
+from app.api.v1 import (
+    api_keys,
+    test_clock,
+    users,
+    webhooks,
+)
 
 router = APIRouter()
-for module in (test_clock,):
+for module in (
+    api_keys,
+    test_clock,
+    users,
+    webhooks,
+):
     router.include_router(module.router)

@@ -1,0 +1,104 @@
+"""What may be called, when it is tried again, and what counts as taken. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from app.kit.errors import FieldError, Unprocessable
+
+TYPES = (
+    "participant.created",
+    "referral.created",
+    "reward.granted",
+    "reward.revoked",
+    "reward.skipped",
+    "order.paid",
+    "order.refunded",
+    "commission.held",
+    "commission.payable",
+    "commission.reversed",
+    "commission.paid",
+    "payout.paid",
+    "payout.failed",
+    "campaign.published",
+    "campaign.ended",
+    "risk.case_opened",
+)
+
+# After the n-th attempt wait so long; there are one more attempts than waits, over about a day and a half.
+WAITS = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1_800, 7_200, 28_800, 86_400))
+MAX_ATTEMPTS = len(WAITS) + 1
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def wait_after(attempts: int) -> timedelta | None:
+    """How long to wait after this many failed attempts; None: give up."""
+    return WAITS[attempts - 1] if attempts < MAX_ATTEMPTS else None
+
+
+def is_taken(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def wants(types: list[str], event_type: str) -> bool:
+    """Whether an endpoint that asked for `types` (`*`: all) gets this event."""
+    return "*" in types or event_type in types
+
+
+def check_url(url: str, *, development: bool) -> None:
+    """Refuse an address that no delivery could ever go to; names are resolved, and checked, with each delivery."""
+    fault = _fault(url, development=development)
+    if fault is not None:
+        error = FieldError("/url", "webhook_url_invalid", fault)
+        raise Unprocessable("webhook_url_invalid", fault, errors=[error])
+
+
+def _fault(url: str, *, development: bool) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "The url cannot be read."
+    if not host or parts.username is not None or parts.password is not None or parts.fragment:
+        return "The url needs a host, and no user, password or fragment."
+    address = _literal(host)
+    loopback = host == "localhost" or (address is not None and address.is_loopback)
+    if parts.scheme != "https" and not (development and loopback and parts.scheme == "http"):
+        return "The url must begin with https://."
+    if (address is not None or loopback) and not may_call(address, development=development):
+        return "The url points into a private network."
+    return None
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def may_call(address: Address | None, *, development: bool) -> bool:
+    """Whether a delivery may go there: the public Internet only, so that no endpoint reaches what stands beside us.
+
+    Development may call itself. `is_private` would not do: it lets 100.100.100.200, a cloud's metadata, through.
+    """
+    if address is None:
+        return development
+    if development and address.is_loopback:
+        return True
+    return all(each.is_global and not each.is_multicast for each in _meant(address))
+
+
+def _meant(address: Address) -> list[Address]:
+    """The address, and the IPv4 one that it carries through some gateway."""
+    found: list[Address] = [address]
+    if isinstance(address, ipaddress.IPv6Address):
+        carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in _NAT64:
+            carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        found.extend(each for each in carried if each is not None)
+    return found

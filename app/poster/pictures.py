@@ -44,16 +44,21 @@ def decode(data: bytes, room: tuple[int, int]) -> Image.Image:
     header = check(data)
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as image:
-            if image.size != (header.width, header.height):
-                raise headers.damaged()
+            _agree(image, header)
             image.draft("RGB", (max(room), max(room)))  # a JPEG is scaled while it is decoded
             image.load()
             # Turned upright and converted when it is small, so that a large picture is held in memory once.
             sized = _reduced(image, _covering(image.size, max(room) * 2))
             upright = ImageOps.exif_transpose(sized)
             return upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-    except (OSError, SyntaxError, ValueError, ArithmeticError, MemoryError, IndexError, TypeError) as error:
+    except Exception as error:  # strangers' bytes make a decoder fail in any way
         raise headers.damaged() from error
+
+
+def _agree(image: Image.Image, header: headers.Header) -> None:
+    """A file may state two sizes, a small one for us and a large one for the decoder."""
+    if image.size != (header.width, header.height):
+        raise ValueError("the sizes differ")
 
 
 def _reduced(image: Image.Image, size: tuple[int, int]) -> Image.Image:

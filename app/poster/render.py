@@ -17,7 +17,7 @@ from app.poster.template import PosterInput, Template
 
 Format = Literal["jpeg", "png"]
 MOST_BYTES = 500_000
-_QUALITIES = (85, 78, 70, 60, 50)
+_QUALITIES = (85, 75, 65, 50, 35, 20, 10)
 # Raised with every change of this room that changes a poster's bytes, so that no cache keeps an old one.
 _REVISION = 1
 

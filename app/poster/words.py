@@ -24,12 +24,17 @@ def filter_nickname(text: str, words: Iterable[str] | None = None) -> str:
     searched = "".join(folded for _, folded in letters)
     hidden: set[int] = set()
     for word in default_words() if words is None else words:
-        wanted = "".join(folded for c in word for folded in _folded(c))
+        wanted = _search_form(word)
         at = searched.find(wanted) if wanted else -1
         while at >= 0:
             hidden.update(range(letters[at][0], letters[at + len(wanted) - 1][0] + 1))
             at = searched.find(wanted, at + 1)
     return "".join(STAR if i in hidden else c for i, c in enumerate(text))
+
+
+@lru_cache(maxsize=2048)
+def _search_form(word: str) -> str:
+    return "".join(map(_folded, word))
 
 
 def _folded(c: str) -> str:

@@ -31,6 +31,8 @@ CREATE POLICY system ON merchants TO invitree_system USING (true);
 GRANT SELECT, UPDATE ON merchants TO invitree_app;
 GRANT SELECT, INSERT, UPDATE ON merchants TO invitree_system;
 GRANT SELECT ON plans TO invitree_app, invitree_system;
+-- `invitree doctor` compares it with the newest version. Alembic makes the table before the first migration.
+GRANT SELECT ON alembic_version TO invitree_app, invitree_system;
 
 -- Append-only: facts are corrected by further facts. Balances are moved by the ledger's trigger alone.
 REVOKE UPDATE ON ledger_entries, ledger_transactions, ledger_accounts, membership_grants, audit_entries, campaign_rules,

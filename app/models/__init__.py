@@ -12,7 +12,14 @@ from app.models.payouts import PayeeAccount, Payout, PayoutBatch, PayoutBatchFil
 from app.models.posters import Asset, PosterTemplate
 from app.models.referrals import Participant, Referral
 from app.models.rewards import Membership, MembershipGrant, Reward
-from app.models.tracking import EventKey, ParticipantTotals, ParticipantVisitor, StreamPosition, TrackedEvent
+from app.models.tracking import (
+    CounterRepair,
+    EventKey,
+    ParticipantTotals,
+    ParticipantVisitor,
+    StreamPosition,
+    TrackedEvent,
+)
 from app.models.webhooks import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -23,6 +30,7 @@ __all__ = [
     "Campaign",
     "CampaignRule",
     "Commission",
+    "CounterRepair",
     "EventKey",
     "IdempotencyKey",
     "LedgerAccount",

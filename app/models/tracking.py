@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import BigInteger, Date, Index, LargeBinary, SmallInteger, String, Text
+from sqlalchemy import BigInteger, Date, Index, LargeBinary, SmallInteger, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
@@ -35,6 +35,7 @@ class EventKey(Base):
     """A client's event id, hashed and remembered for 30 days, so that a late repeat counts nothing."""
 
     __tablename__ = "event_keys"
+    __table_args__ = (Index("ix_event_keys_seen_on", "seen_on", postgresql_using="brin"),)
 
     merchant_id: Mapped[str] = mapped_column(Id("mch"), primary_key=True)
     key_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
@@ -42,13 +43,29 @@ class EventKey(Base):
 
 
 class StreamPosition(Base):
-    """How far a shard's stream has been drained; moved in the transaction that stored its entries."""
+    """How far a shard's stream has been drained; moved in the transaction that stored its entries.
+
+    `sequence` numbers the entries without gaps: a step back or a gap says that Redis has lost some of its past.
+    `rebuilt` is false until the live counters agree again with the rows after such a loss.
+    """
 
     __tablename__ = "stream_positions"
 
     shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     epoch: Mapped[str] = mapped_column(String(64))
     position: Mapped[str] = mapped_column(String(40))
+    sequence: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    rebuilt: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class CounterRepair(TenantRow, Base):
+    """A campaign whose live counters may differ from the rows: set right by the worker, then deleted."""
+
+    __tablename__ = "counter_repairs"
+
+    id: Mapped[str] = mapped_column(Id("job"), primary_key=True)
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"))
+    requested_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 
 class ParticipantTotals(TenantRow, Base):
@@ -70,7 +87,7 @@ class ParticipantTotals(TenantRow, Base):
 
 
 class ParticipantVisitor(TenantRow, Base):
-    """One visitor of one participant on one day; the rows are what `unique_visitors` counts."""
+    """One visitor of one participant on one day in China; the rows are what `unique_visitors` counts."""
 
     __tablename__ = "participant_visitors"
 

@@ -11,7 +11,7 @@ depends_on = None
 
 STATEMENTS = Path(__file__).parent.parent / "sql" / "initial"
 TABLES = (
-    "tracked_events, event_keys, stream_positions, participant_totals, participant_visitors, webhook_deliveries, "
+    "tracked_events, event_keys, stream_positions, counter_repairs, participant_totals, participant_visitors, webhook_deliveries, "
     "webhook_endpoints, assets, poster_templates, commissions, payouts, payout_batch_files, payout_batches, withdrawals, "
     "payee_accounts, ledger_entries, ledger_transactions, ledger_accounts, refunds, order_lines, orders, memberships, "
     "membership_grants, rewards, referrals, participants, campaign_rules, campaigns, members, outbox_events, "
@@ -36,3 +36,4 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION ledger_entries_added()")
     op.execute("DROP FUNCTION ledger_accounts_open_empty()")
     op.execute("DROP FUNCTION ensure_event_partitions(date, integer)")
+    op.execute("DROP FUNCTION forget_event_origins(date)")

@@ -1,9 +1,18 @@
+CREATE TABLE counter_repairs (
+    merchant_id UUID NOT NULL,
+    id UUID NOT NULL,
+    campaign_id UUID NOT NULL,
+    requested_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_counter_repairs PRIMARY KEY (merchant_id, id)
+);
+
 CREATE TABLE event_keys (
     merchant_id UUID NOT NULL,
     key_hash BYTEA NOT NULL,
     seen_on DATE NOT NULL,
     CONSTRAINT pk_event_keys PRIMARY KEY (merchant_id, key_hash)
 );
+CREATE INDEX ix_event_keys_seen_on ON event_keys USING brin (seen_on);
 
 CREATE TABLE participant_totals (
     merchant_id UUID NOT NULL,
@@ -34,6 +43,8 @@ CREATE TABLE stream_positions (
     shard SMALLINT NOT NULL,
     epoch VARCHAR(64) NOT NULL,
     position VARCHAR(40) NOT NULL,
+    sequence BIGINT DEFAULT '0' NOT NULL,
+    rebuilt BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT pk_stream_positions PRIMARY KEY (shard)
 );
 

@@ -39,9 +39,9 @@ REVOKE UPDATE ON ledger_entries, ledger_transactions, ledger_accounts, membershi
     payout_batch_files FROM invitree_app, invitree_system;
 
 GRANT DELETE ON idempotency_keys, phone_codes, webhook_endpoints, webhook_deliveries TO invitree_app, invitree_system;
-GRANT DELETE ON participant_totals, participant_visitors TO invitree_system;
+GRANT DELETE ON participant_totals, participant_visitors, counter_repairs TO invitree_system;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tracked_events, event_keys, stream_positions TO invitree_system;
-GRANT EXECUTE ON FUNCTION ensure_event_partitions(date, integer) TO invitree_system;
+GRANT EXECUTE ON FUNCTION ensure_event_partitions(date, integer), forget_event_origins(date) TO invitree_system;
 GRANT USAGE ON SEQUENCE participant_numbers TO invitree_app, invitree_system;
 
 -- SELECT … FOR UPDATE asks for the UPDATE privilege on at least one column: this one locks an account and changes none.

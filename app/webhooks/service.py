@@ -44,7 +44,7 @@ async def delete_endpoint(session: AsyncSession, *, merchant_id: str, endpoint_i
 async def resend(session: AsyncSession, *, merchant_id: str, delivery_id: str) -> WebhookDelivery:
     """Deliver once more, with the same `webhook-id`, as if for the first time. One that still waits goes at once."""
     delivery = await _lock(session, WebhookDelivery, merchant_id, delivery_id, "webhook_delivery")
-    endpoint = await session.get_one(WebhookEndpoint, (delivery.endpoint_id, merchant_id))
+    endpoint = await session.get_one(WebhookEndpoint, (merchant_id, delivery.endpoint_id))
     if endpoint.disabled_at is not None:
         raise Conflict("webhook_endpoint_disabled", "The endpoint answered 410 Gone: make a new one.")
     delivery.status, delivery.attempts, delivery.delivered_at = "pending", 0, None

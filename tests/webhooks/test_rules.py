@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from app.kit.errors import Unprocessable
+from app.webhooks import rules, signing
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example.com/hook",
+        "https://shop.example.com:8443/hook?a=1",
+        "https://93.184.215.14/hook",
+        "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/hook",
+    ],
+)
+def test_public_https_is_taken_everywhere(url: str) -> None:
+    rules.check_url(url, development=False)
+    rules.check_url(url, development=True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9000/hook", "http://localhost:9000/hook", "http://[::1]:9000/hook", "https://localhost/hook"],
+)
+def test_loopback_is_for_development(url: str) -> None:
+    rules.check_url(url, development=True)
+    with pytest.raises(Unprocessable, match="webhook_url_invalid"):
+        rules.check_url(url, development=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://shop.example.com/hook",
+        "http://10.0.0.8/hook",
+        "ftp://shop.example.com/",
+        "https://",
+        "https:///hook",
+        "shop.example.com/hook",
+        "https://user:secret@shop.example.com/",
+        "https://shop.example.com/#part",
+        "https://shop.example.com:99999/",
+        "https://[::1",
+        "https://10.0.0.8/",
+        "https://100.100.100.200/latest/meta-data",
+        "https://169.254.169.254/",
+        "https://[fd00::1]/",
+        "https://0.0.0.0/",
+    ],
+)
+def test_what_no_delivery_may_reach_is_refused(url: str) -> None:
+    for development in (True, False):
+        with pytest.raises(Unprocessable, match="webhook_url_invalid"):
+            rules.check_url(url, development=development)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "100.100.100.200",
+        "169.254.169.254",
+        "224.0.1.1",
+        "::1",
+        "fe80::1",
+        "fd12::1",
+        "ff0e::1",
+        "::ffff:10.0.0.1",
+        "2002:0a00:0001::1",
+        "64:ff9b::a00:1",
+    ],
+)
+def test_addresses_beside_us_are_not_called_in_production(address: str) -> None:
+    assert not rules.may_call(ipaddress.ip_address(address), development=False)
+
+
+@pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07::1", "64:ff9b::5db8:d70e"])
+def test_public_addresses_are_called(address: str) -> None:
+    assert rules.may_call(ipaddress.ip_address(address), development=False)
+
+
+def test_eight_attempts_with_growing_waits() -> None:
+    waits = [rules.wait_after(attempts) for attempts in range(1, 9)]
+    assert waits[-1] is None
+    assert waits[:-1] == sorted(filter(None, waits))
+    assert sum(filter(None, waits), timedelta()) > timedelta(days=1)
+
+
+def test_an_event_goes_to_whom_asked_for_it() -> None:
+    assert rules.wants(["*"], "order.paid")
+    assert rules.wants(["order.paid", "payout.paid"], "order.paid")
+    assert not rules.wants(["payout.paid"], "order.paid")
+
+
+def test_a_signature_is_of_utc_only() -> None:
+    secret = signing.new_secret()
+    utc = signing.headers_of(secret, "evt_1", b"{}", datetime(2026, 11, 21, 8, tzinfo=UTC))
+    assert utc["webhook-timestamp"] == "1795248000"
+    with pytest.raises(ValueError, match="UTC"):
+        signing.headers_of(secret, "evt_1", b"{}", datetime(2026, 11, 21, 16, tzinfo=timezone(timedelta(hours=8))))

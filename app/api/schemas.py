@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -72,5 +72,6 @@ NonNegativeMinor = Annotated[int, Field(strict=True, ge=0, le=MAX_MINOR)]
 CurrencyCode = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 ExternalId = Annotated[str, Field(min_length=1, max_length=128)]
 Metadata = Annotated[dict[str, Any], Field(max_length=50)]
-Instant = AwareDatetime
+# Bounds, because an instant at the edge of the calendar cannot be turned to UTC.
+Instant = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 CreatedAt = datetime

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Trigger = Literal["signup", "phone_verified", "days_kept", "order_paid"]
 Side = Literal["inviter", "invitee"]
+RewardKey = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z0-9_]+$")]
 
 
 class _Part(BaseModel):
@@ -17,7 +18,8 @@ class _Part(BaseModel):
 class CommissionLevel(_Part):
     """Exactly one of `rate_bps` (of goods actually paid) and `amount_minor` (a fixed sum an order line)."""
 
-    level: int
+    # Any integer is read, so that a third level is refused under a code of its own (see drafting.faults).
+    level: Annotated[int, Field(strict=True, json_schema_extra={"enum": [1, 2]})]
     rate_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] | None = None
     amount_minor: Annotated[int, Field(strict=True, ge=0, le=10**12)] | None = None
 
@@ -28,15 +30,21 @@ class CommissionRule(_Part):
     rate_cap_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 5_000
 
 
-class RewardRule(_Part):
+class RewardDraft(_Part):
     """On `on` give `days` of membership to one side. `cap_days` bounds what one inviter can earn in all."""
 
-    key: Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z0-9_]+$")]
+    key: RewardKey | None = None
     on: Trigger
     to: Side
     kind: Literal["membership_days"] = "membership_days"
     days: Annotated[int, Field(strict=True, ge=1, le=3_650)]
     cap_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] | None = None
+
+
+class RewardRule(RewardDraft):
+    """A reward with its key: what tells this rule from others, and a grant of it from others, in every version."""
+
+    key: RewardKey
 
 
 class Binding(_Part):

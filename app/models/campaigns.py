@@ -25,6 +25,7 @@ class Campaign(TenantRow, Base):
         CheckConstraint("price_minor IS NULL OR price_minor >= 0", name="price"),
         CheckConstraint("stock IS NULL OR stock >= 0", name="stock"),
         Index("ix_campaigns_due", "status", "starts_at", "ends_at"),
+        Index("uq_campaigns_id", "id", unique=True),  # pages come with the id alone
     )
 
     id: Mapped[str] = mapped_column(Id("cmp"), primary_key=True)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from app.api.v1 import (
     api_keys,
+    campaigns,
     test_clock,
     users,
     webhooks,
@@ -12,6 +13,7 @@ from app.api.v1 import (
 router = APIRouter()
 for module in (
     api_keys,
+    campaigns,
     test_clock,
     users,
     webhooks,

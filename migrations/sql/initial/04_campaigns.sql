@@ -28,6 +28,7 @@ CREATE TABLE campaigns (
     CONSTRAINT ck_campaigns_stock CHECK (stock IS NULL OR stock >= 0)
 );
 CREATE INDEX ix_campaigns_due ON campaigns (status, starts_at, ends_at);
+CREATE UNIQUE INDEX uq_campaigns_id ON campaigns (id);
 
 CREATE TABLE campaign_rules (
     merchant_id UUID NOT NULL,

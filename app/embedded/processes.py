@@ -52,6 +52,7 @@ def stop_marked(pid: int, mark: str, signals: Sequence[signal.Signals], patience
         if mark_of(pid) != mark:
             return
         os.kill(pid, sign)
+        os.kill(pid, signal.SIGCONT)  # a paused process would not hear the polite ones
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline and mark_of(pid) == mark:
             time.sleep(0.02)

@@ -11,6 +11,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from app.db.session import Database
+from app.poster.renderer import Renderer
 from app.settings import Settings
 
 
@@ -19,6 +20,7 @@ class Resources:
     settings: Settings
     db: Database
     redis: Redis
+    renderer: Renderer
 
 
 def connect_redis(url: str) -> Redis:
@@ -30,9 +32,10 @@ def connect_redis(url: str) -> Redis:
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    db, redis = Database.from_settings(settings), connect_redis(settings.redis_url)
+    db, redis, renderer = Database.from_settings(settings), connect_redis(settings.redis_url), Renderer()
     try:
-        yield Resources(settings, db, redis)
+        yield Resources(settings, db, redis, renderer)
     finally:
+        renderer.close()
         await redis.aclose()
         await db.close()

@@ -4,8 +4,57 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
+from app.h5.pages import render
 from app.kit.errors import InvitreeError
+
+# code → icon, title, text; by status where a code has none
+_BY_CODE = {
+    "campaign_not_active": ("⏸️", "活动暂停中", "主办方暂停了活动，请稍后再来看看"),
+    "campaign_ended": ("🏁", "活动已结束", "感谢关注，期待下次相遇"),
+    "campaign_not_begun": ("🕒", "活动尚未开始", "请在活动开始后再来"),
+    "campaign_not_found": ("🔍", "没有找到这个活动", "链接可能不完整，请向分享者要一个新链接"),
+    "invite_code_not_found": ("🔍", "没有找到这个邀请", "链接可能不完整，请向分享者要一个新链接"),
+    "code_resend_too_soon": ("⏳", "验证码刚刚发送过", "请一分钟后再试"),
+    "body_too_large": ("🖼️", "图片太大", "请选择 5 MB 以内的图片"),
+}
+_BY_STATUS = {
+    403: ("🔒", "请先登录", "请用报名时的手机号登录后查看"),
+    404: ("🔍", "页面不存在", "链接可能不完整，请向分享者要一个新链接"),
+    429: ("⏳", "操作太频繁", "请稍后再试"),
+    503: ("🛠️", "服务暂时不可用", "请稍后刷新页面，你的数据都在"),
+}
+_OTHER = ("🙈", "出了点问题", "请返回上一页再试一次")
+
+# what a form shows above its fields
+FORM_TEXT = {
+    "phone_invalid": "请输入正确的手机号",
+    "code_invalid": "验证码不正确，请重新输入",
+    "code_expired": "验证码已过期，请重新获取",
+    "code_attempts_exceeded": "尝试次数过多，请重新获取验证码",
+    "code_resend_too_soon": "验证码刚刚发送过，请一分钟后再试",
+    "invite_code_unknown": "邀请码不存在，请检查或留空",
+    "self_invite": "不能使用自己的邀请码",
+    "agreement_missing": "请先阅读并同意活动规则",
+    "name_missing": "请填写商户名称",
+    "merchant_exists": "这个手机号已注册，请直接使用已有账户",
+    "rate_limited": "操作太频繁，请稍后再试",
+}
+
+
+def form_text(error: InvitreeError) -> str:
+    return FORM_TEXT.get(error.code) or _picked(error)[2]
 
 
 def error_page(request: Request, error: InvitreeError) -> Response:
-    return Response(f"<!doctype html><title>{error.status}</title>", error.status, media_type="text/html")
+    icon, title, text = _picked(error)
+    request_id = f"编号 {request.state.request_id}" if error.status >= 500 else ""
+    response = render(
+        "error.html", status=error.status, icon=icon, title=title, text=text, request_id=request_id, back=""
+    )
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _picked(error: InvitreeError) -> tuple[str, str, str]:
+    return _BY_CODE.get(error.code) or _BY_STATUS.get(error.status) or _OTHER

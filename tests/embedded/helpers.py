@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -37,7 +38,8 @@ def query(url: str, sql: str) -> list[tuple[Any, ...]]:
 class Launcher:
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-P", str(Path(__file__).with_name("launcher.py")), str(folder)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={"PYTHONPATH": "."})
+        environment = {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
         self.told = json.loads(self.process.stdout.readline())
 

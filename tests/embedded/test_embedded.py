@@ -14,6 +14,7 @@ from redis import Redis
 
 from app import embedded
 from app.embedded import processes
+from app.embedded.account import find_account
 from tests.embedded.helpers import Launcher, query, until
 
 
@@ -144,7 +145,7 @@ def test_an_interrupted_first_start_leaves_nothing_half_made(private: Path) -> N
 
 def test_a_stranger_with_the_postmasters_number_is_left_alone(private: Path) -> None:
     folder = private / "interrupted"
-    with subprocess.Popen(["sleep", "60"]) as stranger:
+    with subprocess.Popen(["sleep", "60"], user=find_account().uid) as stranger:
         lock = folder / "postgres" / "postmaster.pid"
         lock.write_text(f"{stranger.pid}\n{folder}\n0\n5432\n\n\n", "ascii")
         with embedded.start(folder, durable=False) as stack:

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from app.poster import layout, paint, pictures
 from app.poster.document import (
     PERSONAL,
+    PLACEHOLDERS,
     AvatarLayer,
     Document,
     ImageLayer,
@@ -33,24 +34,35 @@ class Baked:
 # 3 MB (750 × 1334) to 6 MB each; a process serves few campaigns at a time.
 @lru_cache(maxsize=12)
 def bake(template: Template, shared: frozenset[tuple[str, str]]) -> Baked:
-    """`shared`: the values that are the same for everybody.
+    """`shared`: the values that are the same for everybody."""
+    ground = _bake_ground(template)
+    return _settle(ground.base.copy(), ground.layers, template.assets, dict(shared), waits_for=PERSONAL)
 
-    A layer stays to be painted if it is a person's, or lies on one.
-    """
-    document, values = template.document, dict(shared)
-    base = _ground(document, template.assets)
+
+# Glows and shadows take most of the time, and they are the same in all campaigns of a template.
+@lru_cache(maxsize=8)
+def _bake_ground(template: Template) -> Baked:
+    base = _ground(template.document, template.assets)
+    return _settle(base, template.document.layers, template.assets, {}, waits_for=PLACEHOLDERS)
+
+
+def _settle(
+    base: Image.Image,
+    layers: tuple[Layer, ...],
+    assets: Mapping[str, bytes],
+    values: Mapping[str, str],
+    *,
+    waits_for: frozenset[str],
+) -> Baked:
+    """Paint what needs none of `waits_for`; it is left over, and so is every layer that lies on something left over."""
     left: list[Layer] = []
-    for layer in document.layers:
-        if _is_personal(layer) or any(_overlap(layout.box(layer), layout.box(below)) for below in left):
+    for layer in layers:
+        waiting = isinstance(layer, AvatarLayer | QrLayer) or bool(layout.needs(layer) & waits_for)
+        if waiting or any(_overlap(layout.box(layer), layout.box(below)) for below in left):
             left.append(layer)
         elif layout.is_shown(layer, values):
-            paint_static(base, layer, template.assets, values)
+            paint_static(base, layer, assets, values)
     return Baked(base, tuple(left))
-
-
-def _is_personal(layer: Layer) -> bool:
-    named = layer.names if isinstance(layer, TextLayer) else frozenset[str]()
-    return isinstance(layer, AvatarLayer | QrLayer) or bool(named & PERSONAL) or layer.when in PERSONAL
 
 
 def _overlap(one: layout.Box, other: layout.Box) -> bool:

@@ -24,9 +24,14 @@ class Setting:
     shortened: bool
 
 
+def needs(layer: Layer) -> frozenset[str]:
+    """The values without which a layer is not painted."""
+    named = layer.names if isinstance(layer, TextLayer) else frozenset[str]()
+    return named | {layer.when} if layer.when else named
+
+
 def is_shown(layer: Layer, values: Mapping[str, str]) -> bool:
-    names = layer.names if isinstance(layer, TextLayer) else frozenset[str]()
-    return all(values[name] for name in (names | {layer.when} if layer.when else names))
+    return all(values[name] for name in needs(layer))
 
 
 def set_text(layer: TextLayer, values: Mapping[str, str]) -> Setting:

@@ -70,6 +70,8 @@ def pieces(line: Sequence[Letter]) -> list[Piece]:
     for key, run in groupby(cells, key=lambda cell: (cell[0].style, cell[1], cell[2])):
         style, level, face = key
         drawn = [text for *_, text in run]
+        if level % 2 and not faces.SHAPED:
+            drawn.reverse()  # nobody else will
         # Pictures stand alone, so that their order is the line's and each is cached for itself.
         texts = drawn if face in (None, faces.EMOJI) else ["".join(drawn)]
         found += [Piece(text, style, face, level) for text in texts]

@@ -124,6 +124,7 @@ def test_lines_break_before_no_closing_mark_and_inside_no_word() -> None:
     assert all(text.width(line) <= 210 or len(shown) == 9 for line in lines)
 
 
+@needs_shaping
 def test_marks_sit_under_their_letters() -> None:
     ink = drawn("q\u0323\u0331m").convert("L").point(lambda value: 255 - value)
     letter = drawn("m").convert("L").point(lambda value: 255 - value).getbbox()

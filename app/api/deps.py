@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api import idempotency
+from app.api.schemas import Instant
 from app.db.pages import Page, PageQuery
 from app.kit.errors import BadRequest, Forbidden, Unauthorized
 from app.merchants import keys
@@ -142,12 +143,9 @@ MovesMoney = Depends(require_idempotency_key)
 def get_page_query(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
-    created_from: Annotated[datetime | None, Query(alias="created_at[gte]")] = None,
-    created_before: Annotated[datetime | None, Query(alias="created_at[lt]")] = None,
+    created_from: Annotated[Instant | None, Query(alias="created_at[gte]")] = None,
+    created_before: Annotated[Instant | None, Query(alias="created_at[lt]")] = None,
 ) -> PageQuery:
-    for instant in (created_from, created_before):
-        if instant is not None and instant.tzinfo is None:
-            raise BadRequest("instant_without_zone", "Instants are RFC 3339 with a zone: 2026-11-21T08:00:00Z.")
     return PageQuery(limit, cursor, created_from, created_before)
 
 

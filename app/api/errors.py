@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from asyncpg import PostgresConnectionError, PostgresError
@@ -65,7 +65,9 @@ def install(
             log.warning("request_refused", code=known.code, error=repr(error))
         if request.url.path.startswith(page_prefixes):
             return page(request, known)
-        return problem(known, request_id=request.state.request_id, instance=request.url.path)
+        answer = problem(known, request_id=request.state.request_id, instance=request.url.path)
+        answer.headers.update(getattr(error, "headers", None) or {})
+        return answer
 
     for kind in (InvitreeError, RequestValidationError, HTTPException, DBAPIError, PoolTimeout, OSError):
         app.add_exception_handler(kind, handle)
@@ -82,7 +84,7 @@ def is_database_away(error: BaseException) -> bool:
 
 def _class_of(error: DBAPIError) -> str:
     cause = getattr(error.orig, "__cause__", None)
-    state = cast("PostgresError", cause).sqlstate if isinstance(cause, PostgresError) else None
+    state = cause.sqlstate if isinstance(cause, PostgresError) else None
     return (state or "")[:2]
 
 

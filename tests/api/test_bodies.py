@@ -1,0 +1,88 @@
+"""What a body may be, before any room has seen it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+PATH = "/v1/merchant/users"
+JSON = {"Content-Type": "application/json"}
+
+
+async def send(api: httpx.AsyncClient, body: bytes) -> tuple[int, str]:
+    answer = await api.post(PATH, content=body, headers=JSON)
+    return answer.status_code, answer.json().get("code", "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"{'name': 1}",
+        b'{"name": NaN, "role": "owner"}',
+        b'{"name": Infinity, "role": "owner"}',
+        b'{"name": "x", "role": "owner"} trailing',
+        b'{"name": 1e999, "role": "owner"}',
+        b'{"name": "\xff\xfe", "role": "owner"}',
+        b'{"name": "\\ud800", "role": "owner"}',
+        b'{"name": "\\udc00\\ud800", "role": "owner"}',
+        b"[" * 100_000,
+    ],
+)
+async def test_what_is_no_json_is_unreadable(api: httpx.AsyncClient, body: bytes) -> None:
+    assert await send(api, body) == (400, "json_invalid")
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"name": "a\\u0000b", "role": "owner"}', "nul_byte"),
+        (b'{"a\\u0000": 1}', "nul_byte"),
+        (b'{"name": ' + b'{"a":' * 40 + b"1" + b"}" * 40 + b"}", "json_too_deep"),
+        (b"[]", "validation_failed"),
+        (b'"text"', "validation_failed"),
+        (b"null", "validation_failed"),
+        (b"", "validation_failed"),
+        (b'{"name": "", "role": "owner"}', "validation_failed"),
+        (b'{"name": 5, "role": "owner"}', "validation_failed"),
+        (b'{"name": "x", "role": "owner", "more": 1}', "validation_failed"),
+        (
+            b'{"name": 123456789012345678901234567890123456789012345678901234567890, "role": "owner"}',
+            "validation_failed",
+        ),
+    ],
+)
+async def test_what_does_not_fit_is_told_apart(api: httpx.AsyncClient, body: bytes, code: str) -> None:
+    assert await send(api, body) == (422, code)
+
+
+async def test_a_whole_surrogate_pair_and_chinese_are_text(api: httpx.AsyncClient) -> None:
+    made = await api.post(PATH, content=b'{"name": "\\ud83c\\udf75 \xe8\x8c\xb6", "role": "owner"}', headers=JSON)
+    assert made.json()["name"] == "🍵 茶"
+
+
+async def test_a_fault_is_pointed_at(api: httpx.AsyncClient) -> None:
+    problem = (await api.post(PATH, json={"name": "x", "role": "king"})).json()
+    assert problem["errors"][0]["pointer"] == "/role"
+    assert problem["detail"].startswith("/role: ")
+
+
+async def test_a_body_that_is_not_json_is_refused(api: httpx.AsyncClient) -> None:
+    refused = await api.post(PATH, content=b"name=x&role=owner", headers={"Content-Type": "text/plain"})
+    assert refused.status_code == 422
+
+
+async def test_a_body_over_the_limit_is_refused_by_its_length_alone(api: httpx.AsyncClient) -> None:
+    assert await send(api, b'"' + b"x" * 1024 * 1024 + b'"') == (413, "body_too_large")
+
+
+async def test_a_body_over_the_limit_is_refused_while_it_streams(api: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(2_000):
+            yield b" " * 1024
+
+    refused = await api.post(PATH, content=endless(), headers=JSON)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert refused.headers["content-type"] == "application/problem+json"

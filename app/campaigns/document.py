@@ -31,7 +31,10 @@ class CommissionRule(_Part):
 
 
 class RewardDraft(_Part):
-    """On `on` give `days` of membership to one side. `cap_days` bounds what one inviter can earn in all."""
+    """On `on` give `days` of membership to one side. `cap_days` bounds what one inviter can earn in all.
+
+    `keep_days`: how long after the signup `days_kept` falls due, if the invite still stands by then.
+    """
 
     key: RewardKey | None = None
     on: Trigger
@@ -39,6 +42,7 @@ class RewardDraft(_Part):
     kind: Literal["membership_days"] = "membership_days"
     days: Annotated[int, Field(strict=True, ge=1, le=3_650)]
     cap_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] | None = None
+    keep_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
 
 
 class RewardRule(RewardDraft):

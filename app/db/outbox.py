@@ -34,10 +34,31 @@ class OutboxEvent(TenantRow, Base):
 
 async def emit(session: AsyncSession, merchant_id: str, type_: str, data: dict[str, Any], *, at: datetime) -> str:
     """Owe the world one event; it is there if and only if the transaction commits."""
-    event_id = ids.new("evt")
-    row = {"merchant_id": merchant_id, "id": event_id, "type": type_, "data": data, "occurred_at": at}
-    await session.execute(insert(OutboxEvent).values(row))
+    (event_id,) = await emit_all(session, merchant_id, [(type_, data)], at=at)
     return event_id
+
+
+async def emit_all(
+    session: AsyncSession, merchant_id: str, events: Sequence[tuple[str, dict[str, Any]]], *, at: datetime
+) -> list[str]:
+    """Several events, each its type and data, in one statement; the ids in the same order."""
+    event_ids = [ids.new("evt") for _ in events]
+    rows = [
+        {"merchant_id": merchant_id, "id": event_id, "type": type_, "data": data, "occurred_at": at}
+        for event_id, (type_, data) in zip(event_ids, events, strict=True)
+    ]
+    if rows:
+        await session.execute(insert(OutboxEvent).values(rows))
+    return event_ids
+
+
+async def emit_many(
+    session: AsyncSession, merchant_id: str, type_: str, data: Sequence[dict[str, Any]], *, at: datetime
+) -> None:
+    """As `emit`, for many objects of one type at once."""
+    event = {"merchant_id": merchant_id, "type": type_, "occurred_at": at}
+    if data:
+        await session.execute(insert(OutboxEvent), [{**event, "id": ids.new("evt"), "data": one} for one in data])
 
 
 async def lease(session: AsyncSession, *, limit: int, seconds: int = 60) -> Sequence[OutboxEvent]:

@@ -30,7 +30,7 @@ class Participant(TenantRow, Base):
         merchant_fk("inviter_id", to="participants.id"),
         CheckConstraint("inviter_id <> id", name="not_own_inviter"),
         CheckConstraint("(inviter_id IS NULL) = (depth = 0)", name="depth"),
-        Index("uq_participants_member", "merchant_id", "campaign_id", "member_id", unique=True),
+        Index("uq_participants_member", "merchant_id", "member_id", "campaign_id", unique=True),
         Index("uq_participants_number", "merchant_id", "campaign_id", "number", unique=True),
         Index("uq_participants_invite_code", "invite_code", unique=True),
         Index("ix_participants_inviter", "merchant_id", "inviter_id", "id"),

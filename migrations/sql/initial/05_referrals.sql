@@ -24,7 +24,7 @@ CREATE TABLE participants (
 CREATE INDEX ix_participants_inviter ON participants (merchant_id, inviter_id, id);
 CREATE INDEX ix_participants_path ON participants (merchant_id, campaign_id, left(path, 1000));
 CREATE UNIQUE INDEX uq_participants_invite_code ON participants (invite_code);
-CREATE UNIQUE INDEX uq_participants_member ON participants (merchant_id, campaign_id, member_id);
+CREATE UNIQUE INDEX uq_participants_member ON participants (merchant_id, member_id, campaign_id);
 CREATE UNIQUE INDEX uq_participants_number ON participants (merchant_id, campaign_id, number);
 
 CREATE TABLE referrals (

@@ -25,6 +25,14 @@ class Reward(TenantRow, Base):
         Index("uq_rewards_once", "merchant_id", "campaign_id", "invitee_id", "rule_key", "side", unique=True),
         Index("ix_rewards_participant", "merchant_id", "participant_id", "id"),
         Index("ix_rewards_member", "merchant_id", "member_id", "status"),
+        # What an inviter's cap is held against; with a cap, few rows however many were invited.
+        Index(
+            "ix_rewards_earned",
+            "merchant_id",
+            "participant_id",
+            postgresql_include=["days"],
+            postgresql_where=text("side = 'inviter' AND status = 'granted'"),
+        ),
         Index("ix_rewards_due", "next_attempt_at", postgresql_where=text("status = 'owed' AND ripe")),
     )
 
@@ -41,7 +49,8 @@ class Reward(TenantRow, Base):
     days: Mapped[int]
     cap_days: Mapped[int | None]
     status: Mapped[str] = mapped_column(String(16), server_default="owed")
-    # Its trigger has happened: the worker may grant it. Until then the reward waits, however long it takes.
+    # Its trigger has happened, or does at `next_attempt_at`: the worker may grant it then. Until it is ripe the reward
+    # waits, however long it takes.
     ripe: Mapped[bool] = mapped_column(server_default=text("false"))
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     next_attempt_at: Mapped[Instant] = mapped_column(server_default=func.now())

@@ -52,6 +52,7 @@ CREATE TABLE rewards (
     CONSTRAINT ck_rewards_days CHECK (days > 0)
 );
 CREATE INDEX ix_rewards_due ON rewards (next_attempt_at) WHERE status = 'owed' AND ripe;
+CREATE INDEX ix_rewards_earned ON rewards (merchant_id, participant_id) INCLUDE (days) WHERE side = 'inviter' AND status = 'granted';
 CREATE INDEX ix_rewards_member ON rewards (merchant_id, member_id, status);
 CREATE INDEX ix_rewards_participant ON rewards (merchant_id, participant_id, id);
 CREATE UNIQUE INDEX uq_rewards_once ON rewards (merchant_id, campaign_id, invitee_id, rule_key, side);

@@ -1,0 +1,170 @@
+"""Owing rewards with the signup, granting them once their trigger has happened, revoking them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.campaigns.document import RewardRule, RuleDocument, Trigger
+from app.db import outbox
+from app.db.rows import get_row
+from app.kit import clock, ids
+from app.kit.errors import Conflict
+from app.models import AuditEntry, Campaign, Participant, Referral, Reward
+from app.rewards import memberships, rules
+from app.rewards.granting import grant as grant
+from app.rewards.views import reward_view
+
+
+async def owe(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    campaign: Campaign,
+    rule: RuleDocument,
+    referral: Referral,
+    inviter: Participant,
+    invitee: Participant,
+    phone_verified: bool,
+    now: datetime,
+) -> list[Reward]:
+    """Write down what this invite earns both sides, in the signup's own transaction; at most once a rule and side.
+
+    Nothing where only new members count and this one was known. `grant` those that are `due_now`.
+    """
+    if rule.new_members_only and not referral.new_member:
+        return []
+    happened = {"signup"} | ({"phone_verified"} if phone_verified else set())
+    rows = [
+        _row(wanted, inviter if wanted.to == "inviter" else invitee, referral, happened, now) for wanted in rule.rewards
+    ]
+    if not rows:
+        return []
+    for row in rows:
+        row |= {"merchant_id": merchant_id, "campaign_id": campaign.id, "rule_version": campaign.rule_version}
+    statement = insert(Reward).values(rows).on_conflict_do_nothing().returning(Reward)
+    return list(await session.scalars(statement))
+
+
+def _row(
+    rule: RewardRule, receiver: Participant, referral: Referral, happened: set[str], now: datetime
+) -> dict[str, Any]:
+    later = rule.on == "days_kept"
+    return {
+        "id": ids.new("rwd"),
+        "referral_id": referral.id,
+        "participant_id": receiver.id,
+        "member_id": receiver.member_id,
+        "invitee_id": referral.invitee_id,
+        "rule_key": rule.key,
+        "side": rule.to,
+        "trigger": rule.on,
+        "days": rule.days,
+        "cap_days": rule.cap_days,
+        "ripe": later or rule.on in happened,
+        "next_attempt_at": now + clock.days(rule.keep_days or rules.KEEP_DAYS) if later else func.now(),
+        "created_at": now,
+    }
+
+
+def due_now(rewards: Sequence[Reward]) -> list[Reward]:
+    """Those of freshly owed rewards whose trigger has happened already."""
+    return [reward for reward in rewards if reward.ripe and reward.trigger != "days_kept"]
+
+
+async def mark_ripe(
+    session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Participant]
+) -> list[Reward]:
+    """Lock and return what waits for `trigger` to happen to these invitees; to be granted, together with what else
+    the same transaction grants, so that members are locked in one order."""
+    keys = [(invitee.campaign_id, invitee.id) for invitee in invitees]
+    if not keys:
+        return []
+    statement = (
+        select(Reward)
+        .where(
+            Reward.merchant_id == merchant_id,
+            tuple_(Reward.campaign_id, Reward.invitee_id).in_(keys),
+            Reward.trigger == trigger,
+            Reward.status == "owed",
+        )
+        .order_by(Reward.id)
+        .with_for_update()
+    )
+    waiting = list(await session.scalars(statement, execution_options={"populate_existing": True}))
+    for reward in waiting:
+        reward.ripe = True
+    await session.flush()
+    return waiting
+
+
+async def ripen(
+    session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Participant], now: datetime
+) -> list[Reward]:
+    """`trigger` has happened to these invitees: what waited for it is granted to both sides. Again: nothing more."""
+    waiting = await mark_ripe(session, merchant_id=merchant_id, trigger=trigger, invitees=invitees)
+    await grant(session, merchant_id=merchant_id, rewards=waiting, now=now)
+    return waiting
+
+
+async def grant_due(
+    session: AsyncSession, *, merchant_id: str, now: datetime, due_by: datetime, limit: int = 100
+) -> int:
+    """Grant what is owed, ripe and due, of one merchant; how many rewards were looked at.
+
+    `now` is the merchant's clock. `due_by` is the real one, or the merchant's when its test clock was moved.
+    """
+    statement = (
+        select(Reward)
+        .where(
+            Reward.merchant_id == merchant_id,
+            Reward.status == "owed",
+            Reward.ripe,
+            Reward.next_attempt_at <= due_by,
+        )
+        .order_by(Reward.next_attempt_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    due = (await session.scalars(statement, execution_options={"populate_existing": True})).all()
+    await grant(session, merchant_id=merchant_id, rewards=due, now=now)
+    return len(due)
+
+
+async def revoke(
+    session: AsyncSession, *, merchant_id: str, reward_id: str, reason: str, actor: str, now: datetime
+) -> Reward:
+    """Take a reward back: an owed one is owed no more, a granted one is cut from the tail of the member's days.
+
+    Again: the same reward. Conflict `reward_not_revocable` for one that the cap had skipped.
+    """
+    reward = await get_row(session, Reward, merchant_id=merchant_id, row_id=reward_id, noun="reward")
+    await session.refresh(reward, with_for_update=True)
+    if reward.status == "revoked":
+        return reward
+    if reward.status == "skipped_cap":
+        raise Conflict("reward_not_revocable", "The cap skipped this reward; there is nothing to take back.")
+    if reward.status == "granted":
+        locked = await memberships.lock(session, merchant_id=merchant_id, member_ids=[reward.member_id])
+        cut = memberships.make_grant(merchant_id, reward.member_id, "revocation", reward.id, days=-reward.days, now=now)
+        await memberships.append(session, locked, [cut])
+    reward.status, reward.decided_at = "revoked", now
+    session.add(
+        AuditEntry(
+            merchant_id=merchant_id,
+            id=ids.new("aud"),
+            actor=actor,
+            action="reward.revoked",
+            subject_id=reward.id,
+            reason=reason,
+            at=now,
+        )
+    )
+    await outbox.emit_all(session, merchant_id, [("reward.revoked", reward_view(reward))], at=now)
+    await session.flush()
+    return reward

@@ -5,6 +5,10 @@ from fastapi import APIRouter
 from app.api.v1 import (
     api_keys,
     campaigns,
+    members,
+    participants,
+    rewards,
+    signups,
     test_clock,
     users,
     webhooks,
@@ -14,6 +18,10 @@ router = APIRouter()
 for module in (
     api_keys,
     campaigns,
+    members,
+    participants,
+    rewards,
+    signups,
     test_clock,
     users,
     webhooks,

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.pages import Page, PageQuery, fetch_page
 from app.db.rows import get_row
-from app.models import Membership, MembershipGrant, Participant, Reward
+from app.models import Membership, MembershipGrant, Merchant, Participant, Reward
 
 
 async def membership(session: AsyncSession, *, merchant_id: str, member_id: str) -> Membership | None:
@@ -38,3 +38,16 @@ async def of_invitee(session: AsyncSession, *, merchant_id: str, invitee: Partic
 
 async def rewards_page(session: AsyncSession, *, merchant_id: str, query: PageQuery) -> Page[Reward]:
     return await fetch_page(session, select(Reward).where(Reward.merchant_id == merchant_id), query)
+
+
+async def merchants_due(session: AsyncSession, *, limit: int = 50) -> list[tuple[str, int]]:
+    """Merchants that owe rewards which are due, with the offset of their clocks; asked as *system*."""
+    due = (
+        select(Reward.merchant_id)
+        .where(Reward.status == "owed", Reward.ripe, Reward.next_attempt_at <= func.now())
+        .order_by(Reward.next_attempt_at)
+        .limit(1_000)
+        .subquery()
+    )
+    statement = select(Merchant.id, Merchant.clock_offset_seconds).where(Merchant.id.in_(select(due.c.merchant_id)))
+    return [(row[0], row[1]) for row in await session.execute(statement.limit(limit))]

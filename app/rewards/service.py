@@ -113,11 +113,11 @@ async def ripen(
 
 
 async def grant_due(
-    session: AsyncSession, *, merchant_id: str, now: datetime, due_by: datetime, limit: int = 100
+    session: AsyncSession, *, merchant_id: str, now: datetime, due_by: datetime | None = None, limit: int = 100
 ) -> int:
     """Grant what is owed, ripe and due, of one merchant; how many rewards were looked at.
 
-    `now` is the merchant's clock. `due_by` is the real one, or the merchant's when its test clock was moved.
+    `now` is the merchant's clock. Due is what is so by the real one, or by `due_by` when a test clock was moved.
     """
     statement = (
         select(Reward)
@@ -125,7 +125,7 @@ async def grant_due(
             Reward.merchant_id == merchant_id,
             Reward.status == "owed",
             Reward.ripe,
-            Reward.next_attempt_at <= due_by,
+            Reward.next_attempt_at <= (due_by or func.now()),
         )
         .order_by(Reward.next_attempt_at)
         .limit(limit)

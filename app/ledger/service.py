@@ -36,7 +36,7 @@ _LOCK_ACCOUNTS = (
         SELECT id, kind, member_id FROM ledger_accounts
         WHERE merchant_id = :merchant_id AND currency = :currency
           AND kind = ANY (CAST(:member_kinds AS text[])) AND member_id = ANY (:members)
-        ORDER BY id FOR NO KEY UPDATE)
+        ORDER BY member_id, kind COLLATE "C" FOR NO KEY UPDATE)
     SELECT id, kind, member_id FROM mine
     UNION ALL
     SELECT id, kind, member_id FROM ledger_accounts
@@ -44,6 +44,17 @@ _LOCK_ACCOUNTS = (
 """)
     .bindparams(bindparam("merchant_id", type_=MCH), bindparam("members", type_=ARRAY(MBR)))
     .columns(LedgerAccount.id, LedgerAccount.kind, LedgerAccount.member_id)
+)
+
+# The first account in that order stands for its member: whoever has it gets the member's others without a wait.
+_TRY_MEMBERS = (
+    text("""
+    SELECT member_id FROM ledger_accounts
+    WHERE merchant_id = :merchant_id AND currency = :currency AND kind = 'member_held' AND member_id = ANY (:members)
+    ORDER BY member_id FOR NO KEY UPDATE SKIP LOCKED
+""")
+    .bindparams(bindparam("merchant_id", type_=MCH), bindparam("members", type_=ARRAY(MBR)))
+    .columns(LedgerAccount.member_id)
 )
 
 _ADD_ENTRIES = text("""
@@ -91,8 +102,23 @@ async def post(
 
 
 async def lock(session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Iterable[str]) -> None:
-    """Take the accounts of all these members at once, before posting more than once for different ones."""
+    """Take the accounts of all these members until the transaction ends.
+
+    Whoever reads a member's commissions to move them takes this lock before it reads, so that no two decide upon the
+    same row; and whoever posts more than once for different members takes it for all of them first.
+    """
     await _accounts(session, merchant_id, currency, [Leg(MEMBER_KINDS[0], member_id, 0) for member_id in member_ids])
+
+
+async def try_lock(
+    session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Iterable[str]
+) -> frozenset[str]:
+    """As `lock`, leaving out members that somebody is busy with, or that have no accounts; who was locked."""
+    wanted = {"merchant_id": merchant_id, "currency": currency, "members": sorted(set(member_ids))}
+    free = frozenset(await session.scalars(_TRY_MEMBERS, wanted))
+    if free:
+        await lock(session, merchant_id=merchant_id, currency=currency, member_ids=free)
+    return free
 
 
 async def _open_transaction(

@@ -1,0 +1,91 @@
+"""What a refund takes back: negative rows, before and after payout alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.commissions import rules
+from app.commissions.books import against_merchant, announce, record
+from app.commissions.rules import Row
+from app.kit import ids
+from app.ledger import service as ledger
+from app.models import Commission, Order, OrderLine, Refund
+
+
+async def reverse(
+    session: AsyncSession,
+    *,
+    order: Order,
+    refund: Refund,
+    lines: Sequence[OrderLine],
+    now: datetime,
+) -> list[Commission]:
+    """The negative rows of one refund. `lines` are those it touches, their `refunded_minor` with it counted in.
+
+    The caller holds the order's row, so that refunds of one order come one after the other.
+    """
+    rows = await _locked_rows(session, order, [line.id for line in lines])
+    taken: list[Commission] = []
+    moves: list[tuple[str, str, int]] = []
+    for line in lines:
+        of_line = [row for row in rows if row.line_id == line.id]
+        for level in sorted({row.level for row in of_line}):
+            family = [row for row in of_line if row.level == level]
+            found = rules.reversal(
+                [Row(row.amount_minor, row.status) for row in family],
+                line_minor=line.amount_minor,
+                refunded_minor=line.refunded_minor,
+            )
+            if found is None:
+                continue
+            member_id = family[0].member_id
+            moves += [(member_id, bucket, amount) for bucket, amount in found.moves.items()]
+            taken.append(_negative(family, found, refund, now))
+    if taken:
+        session.add_all(taken)
+        await session.flush()
+        await record(session, "reversed", refund.id, taken, against_merchant(moves), now=now)
+        await announce(session, "commission.reversed", taken, now=now)
+    return taken
+
+
+def _negative(family: Sequence[Commission], found: rules.Reversal, refund: Refund, now: datetime) -> Commission:
+    first = next(row for row in family if row.reverses_id is None)
+    if found.closes:
+        for row in family:
+            row.status = "reversed"
+    return Commission(
+        merchant_id=first.merchant_id,
+        id=ids.new("com"),
+        campaign_id=first.campaign_id,
+        order_id=first.order_id,
+        line_id=first.line_id,
+        level=first.level,
+        beneficiary_id=first.beneficiary_id,
+        member_id=first.member_id,
+        amount_minor=found.amount_minor,
+        currency=first.currency,
+        base_minor=first.base_minor,
+        rate_bps=first.rate_bps,
+        rule_version=first.rule_version,
+        status="reversed" if found.closes else "payable",
+        reverses_id=first.id,
+        refund_id=refund.id,
+        created_at=now,
+    )
+
+
+async def _locked_rows(session: AsyncSession, order: Order, line_ids: Sequence[str]) -> Sequence[Commission]:
+    """Read under the lock of their members' accounts: a row's status decides which bucket moves, and a payout or a
+    release that is at one of them ends first."""
+    rows = select(Commission).where(
+        Commission.merchant_id == order.merchant_id, Commission.order_id == order.id, Commission.line_id.in_(line_ids)
+    )
+    members = set(await session.scalars(rows.with_only_columns(Commission.member_id)))
+    await ledger.lock(session, merchant_id=order.merchant_id, currency=order.currency, member_ids=members)
+    fresh = rows.order_by(Commission.id).execution_options(populate_existing=True)
+    return (await session.scalars(fresh)).all()

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import literal, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.commissions.rules import Invitation
+from app.db.pages import Page, PageQuery, fetch_page
+from app.models import Commission, Merchant, Participant
+
+
+async def inviters(session: AsyncSession, *, merchant_id: str, buyer: Participant) -> list[Invitation]:
+    """The two levels that can earn, nearest first."""
+    wanted = [found for found in (buyer.inviter_id, buyer.second_inviter_id) if found]
+    statement = select(Participant.id, Participant.member_id, Participant.is_promoter).where(
+        Participant.merchant_id == merchant_id, Participant.id.in_(wanted)
+    )
+    found = {row.id: Invitation(*row) for row in await session.execute(statement)} if wanted else {}
+    return [found[participant_id] for participant_id in wanted]
+
+
+async def of_orders(
+    session: AsyncSession, *, merchant_id: str, order_ids: Sequence[str]
+) -> dict[str, list[Commission]]:
+    """All rows by order, earned and reversed, oldest first."""
+    statement = select(Commission).where(Commission.merchant_id == merchant_id, Commission.order_id.in_(order_ids))
+    found: dict[str, list[Commission]] = {order_id: [] for order_id in order_ids}
+    for row in await session.scalars(statement.order_by(Commission.id)) if order_ids else []:
+        found[row.order_id].append(row)
+    return found
+
+
+async def find_page(
+    session: AsyncSession, *, merchant_id: str, query: PageQuery, equals: Mapping[str, str | None]
+) -> Page[Commission]:
+    """Newest first; `equals` are filters by column name, None for no filter."""
+    statement = select(Commission).where(Commission.merchant_id == merchant_id)
+    for column, value in equals.items():
+        if value is not None:
+            statement = statement.where(getattr(Commission, column) == value)
+    return await fetch_page(session, statement, query)
+
+
+async def due_merchants(session: AsyncSession, *, now: datetime, limit: int) -> list[tuple[str, datetime]]:
+    """Whose holds have ended, with their own clock's time; asked as *system*, `now` is the real one."""
+    own_now = literal(now) + Merchant.clock_offset_seconds * literal(timedelta(seconds=1))
+    due = select(Commission.id).where(
+        Commission.merchant_id == Merchant.id, Commission.status == "held", Commission.hold_until <= own_now
+    )
+    statement = select(Merchant.id, own_now).where(due.exists()).order_by(Merchant.id).limit(limit)
+    return [(merchant_id, instant) for merchant_id, instant in await session.execute(statement)]

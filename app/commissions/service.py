@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.campaigns.document import CommissionRule
+from app.commissions import queries, rules
+from app.commissions.books import against_merchant, announce, record
+from app.commissions.claw_back import reverse as reverse
+from app.commissions.holds import release_due as release_due
+from app.commissions.rules import Part
+from app.kit import ids
+from app.models import Commission, Order, OrderLine, Participant
+from app.referrals.queries import referral_of
+
+
+async def plan(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    buyer: Participant,
+    rule: CommissionRule,
+    paid_at: datetime,
+    bases: Sequence[int],
+) -> list[list[Part]]:
+    """What each level would earn, or why not, for each line's base. Nothing is written."""
+    chain = await queries.inviters(session, merchant_id=merchant_id, buyer=buyer)
+    referral = await referral_of(session, merchant_id=merchant_id, invitee=buyer)
+    who = rules.standings(
+        buyer.member_id,
+        chain,
+        levels=[level.level for level in rule.levels],
+        bound_until=referral.binding_ends_at if referral else None,
+        paid_at=paid_at,
+    )
+    return [rules.split(base, rule, who) for base in bases]
+
+
+async def earn(
+    session: AsyncSession,
+    *,
+    order: Order,
+    lines: Sequence[OrderLine],
+    parts: Sequence[Sequence[Part]],
+    rule: CommissionRule,
+    now: datetime,
+) -> list[Commission]:
+    """Write what `plan` found (`parts[i]` of `lines[i]`), held until its hold ends, with the money behind it."""
+    hold_until = rules.hold_until(order.paid_at, rule)
+    status = "held" if hold_until > now else "payable"
+    earned = [
+        Commission(
+            merchant_id=order.merchant_id,
+            id=ids.new("com"),
+            campaign_id=order.campaign_id,
+            order_id=order.id,
+            line_id=line.id,
+            level=part.level,
+            beneficiary_id=part.beneficiary_id,
+            member_id=part.member_id,
+            amount_minor=part.amount_minor,
+            currency=order.currency,
+            base_minor=part.base_minor,
+            rate_bps=part.rate_bps,
+            rule_version=order.rule_version,
+            status=status,
+            hold_until=hold_until,
+            created_at=now,
+        )
+        for line, line_parts in zip(lines, parts, strict=True)
+        for part in line_parts
+        if part.amount_minor
+    ]
+    if earned:
+        session.add_all(earned)
+        await session.flush()
+        legs = against_merchant((row.member_id, status, row.amount_minor) for row in earned)
+        await record(session, "earned", order.id, earned, legs, now=now)
+        await announce(session, f"commission.{status}", earned, now=now)
+    return earned

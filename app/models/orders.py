@@ -62,14 +62,16 @@ class OrderLine(TenantRow, Base):
 
 
 class Refund(TenantRow, Base):
-    """A negative part of an order; `parked` while its order is not known yet."""
+    """A negative part of an order; `parked` while its order is not known yet, and so may be its currency."""
 
     __tablename__ = "refunds"
     __table_args__ = (
         merchant_fk("order_id", to="orders.id"),
         CheckConstraint("status IN ('parked', 'applied', 'refused')", name="status"),
         CheckConstraint("amount_minor > 0", name="amount"),
-        CheckConstraint("status <> 'applied' OR order_id IS NOT NULL", name="applied_to_an_order"),
+        CheckConstraint(
+            "status <> 'applied' OR (order_id IS NOT NULL AND currency IS NOT NULL)", name="applied_to_an_order"
+        ),
         Index("uq_refunds_external_refund_id", "merchant_id", "external_refund_id", unique=True),
         Index("ix_refunds_order", "merchant_id", "order_id"),
         Index(
@@ -86,7 +88,7 @@ class Refund(TenantRow, Base):
     external_refund_id: Mapped[str] = mapped_column(String(128))
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
     amount_minor: Mapped[int] = mapped_column(BigInteger)
-    currency: Mapped[str] = mapped_column(CHAR(3))
+    currency: Mapped[str | None] = mapped_column(CHAR(3))
     lines: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     status: Mapped[str] = mapped_column(String(16))
     refusal: Mapped[str | None] = mapped_column(String(64))

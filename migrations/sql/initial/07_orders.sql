@@ -50,7 +50,7 @@ CREATE TABLE refunds (
     external_refund_id VARCHAR(128) NOT NULL,
     content_hash BYTEA NOT NULL,
     amount_minor BIGINT NOT NULL,
-    currency CHAR(3) NOT NULL,
+    currency CHAR(3),
     lines JSONB DEFAULT '[]' NOT NULL,
     status VARCHAR(16) NOT NULL,
     refusal VARCHAR(64),
@@ -60,7 +60,7 @@ CREATE TABLE refunds (
     CONSTRAINT fk_refunds_merchant_id_order_id FOREIGN KEY(merchant_id, order_id) REFERENCES orders (merchant_id, id),
     CONSTRAINT ck_refunds_status CHECK (status IN ('parked', 'applied', 'refused')),
     CONSTRAINT ck_refunds_amount CHECK (amount_minor > 0),
-    CONSTRAINT ck_refunds_applied_to_an_order CHECK (status <> 'applied' OR order_id IS NOT NULL)
+    CONSTRAINT ck_refunds_applied_to_an_order CHECK (status <> 'applied' OR (order_id IS NOT NULL AND currency IS NOT NULL))
 );
 CREATE INDEX ix_refunds_order ON refunds (merchant_id, order_id);
 CREATE INDEX ix_refunds_parked ON refunds (merchant_id, external_order_id) WHERE status = 'parked';

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import struct
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit import crypto
+
+
+async def hold_external_order(session: AsyncSession, *, merchant_id: str, external_order_id: str) -> None:
+    """Queue behind whoever is at this order id, until the transaction ends.
+
+    A row lock cannot do it: the order may not exist yet. Without, an order and a refund that comes before it could
+    commit at once without seeing each other, and the refund would stay parked for ever.
+    """
+    digest = crypto.fingerprint("external_order", merchant_id, external_order_id)
+    (number,) = struct.unpack(">q", digest[:8])
+    await session.execute(select(func.pg_advisory_xact_lock(number)))

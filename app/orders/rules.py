@@ -1,0 +1,153 @@
+"""What an order or a refund must be, and how a refund spreads over lines. Integer minor units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.kit import crypto
+from app.kit.errors import Conflict, FieldError, Unprocessable
+
+CLOCK_SKEW = timedelta(minutes=5)
+WHOLE = "whole"  # the line of an order that came without lines
+
+
+@dataclass(frozen=True, slots=True)
+class NewLine:
+    external_line_id: str
+    amount_minor: int
+    product: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as it was sent: the buyer is named by one of `participant_id` and `member_id`."""
+
+    campaign_id: str
+    external_order_id: str
+    amount_minor: int
+    currency: str
+    paid_at: datetime
+    participant_id: str | None = None
+    member_id: str | None = None
+    lines: tuple[NewLine, ...] = ()
+    shipping_minor: int = 0
+    tax_minor: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def lines_or_whole(self) -> tuple[NewLine, ...]:
+        return self.lines or (NewLine(WHOLE, self.amount_minor),)
+
+    def fingerprint(self, participant_id: str) -> bytes:
+        """Equal for equal content, whichever way the buyer was named and the lines were ordered."""
+        return _digest(
+            campaign=self.campaign_id,
+            participant=participant_id,
+            amounts=[self.amount_minor, self.shipping_minor, self.tax_minor, self.currency],
+            paid_at=self.paid_at.astimezone(UTC).isoformat(),
+            lines=sorted([line.external_line_id, line.amount_minor, line.product or ""] for line in self.lines),
+            metadata=dict(self.metadata),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewRefund:
+    """A refund as it was sent; without `lines` it is spread over what is left of them."""
+
+    external_refund_id: str
+    amount_minor: int
+    currency: str | None = None
+    refunded_at: datetime | None = None
+    lines: tuple[NewLine, ...] = ()
+
+    def fingerprint(self, external_order_id: str) -> bytes:
+        lines = sorted([line.external_line_id, line.amount_minor] for line in self.lines)
+        return _digest(order=external_order_id, amount=self.amount_minor, lines=lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is left to refund of one line."""
+
+    external_line_id: str
+    left_minor: int
+
+
+def _digest(**content: Any) -> bytes:
+    return crypto.fingerprint(json.dumps(content, sort_keys=True, ensure_ascii=False))
+
+
+def check_order(order: NewOrder, *, currency: str, now: datetime) -> None:
+    """Unprocessable for what no campaign in whatever state would take."""
+    if order.currency != currency:
+        raise _misfit("currency_mismatch", f"The campaign sells in {currency}.", "/currency")
+    if order.paid_at > now + CLOCK_SKEW:
+        raise _misfit("paid_at_in_future", "An order is reported once it is paid; check the clock.", "/paid_at")
+    if order.lines:
+        check_lines(order.lines, order.amount_minor)
+
+
+def check_lines(lines: Sequence[NewLine], amount_minor: int) -> None:
+    names = [line.external_line_id for line in lines]
+    if len(set(names)) < len(names):
+        raise _misfit("line_repeated", "Two lines have the same `external_line_id`.", "/lines")
+    total = sum(line.amount_minor for line in lines)
+    if total != amount_minor:
+        detail = f"The lines add up to {total}, the amount is {amount_minor} (minor units)."
+        raise _misfit("lines_sum_mismatch", detail, "/lines")
+
+
+def require_same(known: bytes, sent: bytes, *, noun: str) -> None:
+    """Conflict `external_<noun>_id_reused` where an id that is known came with other content."""
+    if known != sent:
+        detail = f"This `external_{noun}_id` came before with other content; nothing was changed."
+        raise Conflict(f"external_{noun}_id_reused", detail)
+
+
+def spread(refund: NewRefund, left: Sequence[Left], *, currency: str) -> dict[str, int]:
+    """What the refund takes of each line, by external line id, without those it leaves alone.
+
+    Without lines of its own it is cut in proportion to what is left, by cumulative rounding in the given order; so no
+    line gets more than it has left, and the parts add up to the refund.
+    """
+    if refund.currency not in (None, currency):
+        raise _misfit("currency_mismatch", f"The order was paid in {currency}.", "/currency")
+    total = sum(line.left_minor for line in left)
+    if refund.amount_minor > total:
+        detail = f"Of this order {total} (minor units) are left to refund."
+        raise _misfit("refund_exceeds_paid", detail, "/amount_minor")
+    if refund.lines:
+        return _named(refund, {line.external_line_id: line.left_minor for line in left})
+    parts: dict[str, int] = {}
+    passed = given = 0
+    for line in left:
+        passed += line.left_minor
+        due = refund.amount_minor * passed // total
+        parts[line.external_line_id] = due - given
+        given = due
+    return {name: amount for name, amount in parts.items() if amount}
+
+
+def _named(refund: NewRefund, left: Mapping[str, int]) -> dict[str, int]:
+    check_lines(refund.lines, refund.amount_minor)
+    for place, line in enumerate(refund.lines):
+        pointer = f"/lines/{place}"
+        if line.external_line_id not in left:
+            raise _misfit("line_not_found", "The order has no such line.", f"{pointer}/external_line_id")
+        if line.amount_minor > left[line.external_line_id]:
+            detail = f"Of this line {left[line.external_line_id]} (minor units) are left to refund."
+            raise _misfit("refund_exceeds_paid", detail, f"{pointer}/amount_minor")
+    return {line.external_line_id: line.amount_minor for line in refund.lines if line.amount_minor}
+
+
+def status_after(amount_minor: int, refunded_minor: int) -> str:
+    if refunded_minor == 0:
+        return "paid"
+    return "refunded" if refunded_minor == amount_minor else "partly_refunded"
+
+
+def _misfit(code: str, detail: str, pointer: str) -> Unprocessable:
+    return Unprocessable(code, detail, errors=[FieldError(pointer, code, detail)])

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.campaigns import queries as campaigns
+from app.campaigns.rules import require_open
+from app.commissions import service as commissions
+from app.commissions.rules import Part
+from app.commissions.views import part_view
+from app.db import outbox
+from app.kit import ids
+from app.kit.errors import Conflict, not_found
+from app.models import Campaign, Order, OrderLine, Participant
+from app.orders import queries, rules
+from app.orders.locks import hold_external_order
+from app.orders.queries import OrderDetail
+from app.orders.refunds import apply_parked
+from app.orders.rewarding import order_paid
+from app.orders.rules import NewLine, NewOrder
+from app.orders.views import order_view
+from app.referrals import queries as referrals
+
+
+async def create(
+    session: AsyncSession, *, merchant_id: str, order: NewOrder, now: datetime
+) -> tuple[OrderDetail, bool]:
+    """The order with its commissions, and whether it is new; the same content again finds the first one.
+
+    NotFound for campaign, member or participant; Conflict for the campaign's state, `out_of_stock`, or
+    `external_order_id_reused`; Unprocessable for what does not add up.
+    """
+    campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=order.campaign_id)
+    buyer = await _buyer(session, merchant_id, order)
+    rules.check_order(order, currency=campaign.currency, now=now)
+    await hold_external_order(session, merchant_id=merchant_id, external_order_id=order.external_order_id)
+    known = await queries.by_external_id(session, merchant_id=merchant_id, external_order_id=order.external_order_id)
+    if known is not None:
+        rules.require_same(known.content_hash, order.fingerprint(buyer.id), noun="order")
+        return await queries.detail(session, merchant_id=merchant_id, order=known), False
+    # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
+    require_open(campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
+    await _take_stock(session, campaign)
+    row = await _keep(session, campaign, buyer, order, now)
+    await order_paid(session, buyer=buyer, now=now)
+    await apply_parked(session, order=row, now=now)
+    return await queries.detail(session, merchant_id=merchant_id, order=row), True
+
+
+async def _buyer(session: AsyncSession, merchant_id: str, order: NewOrder) -> Participant:
+    if order.participant_id is not None:
+        buyer: Participant | None = await referrals.get_participant(
+            session, merchant_id=merchant_id, participant_id=order.participant_id
+        )
+    else:
+        member = await referrals.get_member(session, merchant_id=merchant_id, member_id=order.member_id or "")
+        buyer = await referrals.participant_of_member(
+            session, merchant_id=merchant_id, campaign_id=order.campaign_id, member_id=member.id
+        )
+    if buyer is None or buyer.campaign_id != order.campaign_id:
+        raise not_found("participant")
+    return buyer
+
+
+async def _take_stock(session: AsyncSession, campaign: Campaign) -> None:
+    if campaign.stock is None:
+        return
+    taken = (
+        update(Campaign)
+        .where(Campaign.merchant_id == campaign.merchant_id, Campaign.id == campaign.id, Campaign.stock > 0)
+        .values(stock=Campaign.stock - 1)
+        .returning(Campaign.stock)
+        .execution_options(synchronize_session=False)
+    )
+    if await session.scalar(taken) is None:
+        raise Conflict("out_of_stock", "The campaign's stock is sold.")
+
+
+async def _keep(session: AsyncSession, campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime) -> Order:
+    merchant_id, version = campaign.merchant_id, campaign.rule_version
+    document = await campaigns.get_rule(session, merchant_id=merchant_id, campaign_id=campaign.id, version=version)
+    wanted = order.lines_or_whole()
+    parts = await commissions.plan(
+        session,
+        merchant_id=merchant_id,
+        buyer=buyer,
+        rule=document.commission,
+        paid_at=order.paid_at,
+        bases=[line.amount_minor for line in wanted],
+    )
+    row = _row(campaign, buyer, order, now)
+    lines = [_line(row, line) for line in wanted]
+    row.rule, row.explanation = document.commission.model_dump(mode="json"), _explanation(lines, parts, version)
+    for rows in ([row], lines):  # the order first: its lines point to it
+        session.add_all(rows)
+        await session.flush()
+    earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=document.commission, now=now)
+    await outbox.emit(session, merchant_id, "order.paid", order_view(OrderDetail(row, lines, earned, [])), at=now)
+    return row
+
+
+def _row(campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime) -> Order:
+    return Order(
+        merchant_id=campaign.merchant_id,
+        id=ids.new("ord"),
+        campaign_id=campaign.id,
+        participant_id=buyer.id,
+        member_id=buyer.member_id,
+        external_order_id=order.external_order_id,
+        content_hash=order.fingerprint(buyer.id),
+        amount_minor=order.amount_minor,
+        refunded_minor=0,
+        shipping_minor=order.shipping_minor,
+        tax_minor=order.tax_minor,
+        currency=order.currency,
+        status="paid",
+        paid_at=order.paid_at,
+        rule_version=campaign.rule_version,
+        meta=dict(order.metadata),
+        created_at=now,
+    )
+
+
+def _line(order: Order, line: NewLine) -> OrderLine:
+    return OrderLine(
+        merchant_id=order.merchant_id,
+        id=ids.new("lin"),
+        order_id=order.id,
+        external_line_id=line.external_line_id,
+        product=line.product,
+        amount_minor=line.amount_minor,
+        refunded_minor=0,
+    )
+
+
+def _explanation(
+    lines: Sequence[OrderLine], parts: Sequence[Sequence[Part]], rule_version: int
+) -> list[dict[str, Any]]:
+    return [
+        part_view(part, line_id=line.id, external_line_id=line.external_line_id, rule_version=rule_version)
+        for line, line_parts in zip(lines, parts, strict=True)
+        for part in line_parts
+    ]

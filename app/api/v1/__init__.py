@@ -4,9 +4,14 @@ from fastapi import APIRouter
 
 from app.api.v1 import (
     api_keys,
+    balances,
     campaigns,
+    commissions,
     members,
+    merchants,
+    orders,
     participants,
+    refunds,
     rewards,
     signups,
     test_clock,
@@ -17,9 +22,14 @@ from app.api.v1 import (
 router = APIRouter()
 for module in (
     api_keys,
+    balances,
     campaigns,
+    commissions,
     members,
+    merchants,
+    orders,
     participants,
+    refunds,
     rewards,
     signups,
     test_clock,

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.api.deps import PageDep, TenantDep
+from app.api.router import make_router
+from app.api.schemas import Answer, ListAnswer, type_id
+from app.commissions import queries
+from app.commissions.views import commission_view
+from app.referrals.queries import get_participant
+
+router = make_router("commissions")
+
+Status = Literal["pending", "held", "payable", "in_payout", "paid", "reversed", "rejected"]
+
+
+class CommissionOut(Answer):
+    """`amount_minor` never changes. A refund adds a negative row that names the first in `reverses`."""
+
+    id: str
+    object: Literal["commission"]
+    campaign_id: str
+    order_id: str
+    line_id: str
+    level: int
+    beneficiary_id: Annotated[str, Field(description="The participant who earns it.")]
+    member_id: str
+    amount_minor: int
+    currency: str
+    base_minor: Annotated[int, Field(description="Goods paid on this line.")]
+    rate_bps: Annotated[int | None, Field(description="Null for a fixed sum.")]
+    rule_version: int
+    status: Status
+    hold_until: datetime | None
+    reverses: str | None
+    refund_id: str | None
+    withdrawal_id: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    livemode: bool
+
+
+@router.get("/commissions", response_model=ListAnswer[CommissionOut])
+async def list_commissions(
+    tenant: TenantDep,
+    page: PageDep,
+    status: Status | None = None,
+    order_id: Annotated[str, type_id("ord")] | None = None,
+    member_id: Annotated[str, type_id("mbr")] | None = None,
+    beneficiary_id: Annotated[str, type_id("ptc")] | None = None,
+) -> dict[str, Any]:
+    """Commission rows, earned and reversed, newest first."""
+    wanted = {"status": status, "order_id": order_id, "member_id": member_id, "beneficiary_id": beneficiary_id}
+    found = await queries.find_page(tenant.session, merchant_id=tenant.merchant_id, query=page, equals=wanted)
+    return tenant.show_page(found, commission_view)
+
+
+@router.get("/participants/{participant_id}/commissions", response_model=ListAnswer[CommissionOut])
+async def list_own(
+    participant_id: str, tenant: TenantDep, page: PageDep, status: Status | None = None
+) -> dict[str, Any]:
+    """What a participant earned, newest first."""
+    own = {"merchant_id": tenant.merchant_id}
+    participant = await get_participant(tenant.session, **own, participant_id=participant_id)
+    wanted = {"beneficiary_id": participant.id, "status": status}
+    found = await queries.find_page(tenant.session, **own, query=page, equals=wanted)
+    return tenant.show_page(found, commission_view)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Response, status
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict, JsonValue
+
+from app.api.deps import MovesMoney, TenantDep
+from app.api.router import make_router
+from app.api.schemas import AmountMinor, Answer, Body, CurrencyCode, ExternalId, Instant, NonNegativeMinor
+from app.orders import refunds
+from app.orders.rules import NewLine, NewRefund
+from app.orders.views import refund_view
+
+router = make_router("refunds")
+
+LINES: list[JsonValue] = [{"external_line_id": "1", "amount_minor": 2_900}]
+PARTIAL: JsonDict = {"external_refund_id": "r-2001", "amount_minor": 2_900}
+
+
+class RefundLineIn(Body):
+    external_line_id: ExternalId
+    amount_minor: NonNegativeMinor
+
+
+class RefundIn(Body):
+    """Without `lines` the amount is spread over what is left of them."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PARTIAL, {**PARTIAL, "lines": LINES}]})
+
+    external_refund_id: ExternalId
+    amount_minor: AmountMinor
+    currency: Annotated[CurrencyCode | None, Field(description="The order's, where it is left out.")] = None
+    refunded_at: Annotated[Instant | None, Field(description="Now, where it is left out.")] = None
+    lines: list[RefundLineIn] = Field(default_factory=list, max_length=200)
+
+    def refund(self) -> NewRefund:
+        lines = tuple(NewLine(line.external_line_id, line.amount_minor) for line in self.lines)
+        return NewRefund(self.external_refund_id, self.amount_minor, self.currency, self.refunded_at, lines)
+
+
+class ExternalRefundIn(RefundIn):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"external_order_id": "o-1001", **PARTIAL}]})
+
+    external_order_id: ExternalId
+
+
+class RefundLineOut(Answer):
+    external_line_id: str
+    amount_minor: int
+
+
+class RefundOut(Answer):
+    """`parked` until its order comes; `refused` where it did not fit then, with the code in `refusal`."""
+
+    id: str
+    object: Literal["refund"]
+    order_id: str | None
+    external_order_id: str
+    external_refund_id: str
+    amount_minor: int
+    currency: str | None
+    lines: list[RefundLineOut]
+    status: Literal["parked", "applied", "refused"]
+    refusal: str | None
+    refunded_at: datetime
+    metadata: dict[str, Any]
+    created_at: datetime
+    livemode: bool
+
+
+AGAIN: dict[int | str, dict[str, Any]] = {200: {"model": RefundOut, "description": "The same again: nothing new"}}
+
+
+@router.post(
+    "/orders/{order_id}/refunds",
+    response_model=RefundOut,
+    status_code=status.HTTP_201_CREATED,
+    responses=AGAIN,
+    dependencies=[MovesMoney],
+)
+async def refund_order(order_id: str, body: RefundIn, tenant: TenantDep, response: Response) -> dict[str, Any]:
+    """Give money of an order back; every level loses its share of it, before and after payout."""
+    refund, is_new = await refunds.refund_order(
+        tenant.session, merchant_id=tenant.merchant_id, order_id=order_id, refund=body.refund(), now=tenant.now
+    )
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    return tenant.show(refund_view(refund))
+
+
+@router.post(
+    "/refunds",
+    response_model=RefundOut,
+    status_code=status.HTTP_201_CREATED,
+    responses=AGAIN,
+    dependencies=[MovesMoney],
+)
+async def refund_by_external_ids(body: ExternalRefundIn, tenant: TenantDep, response: Response) -> dict[str, Any]:
+    """The same by your own ids. It may come before the order: parked, and applied when the order comes."""
+    refund, is_new = await refunds.refund_by_external_ids(
+        tenant.session,
+        merchant_id=tenant.merchant_id,
+        external_order_id=body.external_order_id,
+        refund=body.refund(),
+        now=tenant.now,
+    )
+    response.status_code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+    return tenant.show(refund_view(refund))

@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.campaigns.service import turn_due
+from app.commissions.service import release_due
 from app.kit.errors import Forbidden
 from app.models import Merchant
+from app.rewards.service import grant_due
 
 
 async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, now: datetime, seconds: int) -> datetime:
@@ -17,4 +20,16 @@ async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, no
         raise Forbidden("test_mode_only", "Only a test key has a clock to move.")
     moved = update(Merchant).where(Merchant.id == merchant_id)
     await session.execute(moved.values(clock_offset_seconds=Merchant.clock_offset_seconds + seconds))
-    return now + timedelta(seconds=seconds)
+    later = now + timedelta(seconds=seconds)
+    await _catch_up(session, merchant_id, later)
+    return later
+
+
+async def _catch_up(session: AsyncSession, merchant_id: str, now: datetime) -> None:
+    """Everything that the worker would find due by now; money before days, as orders lock them."""
+    while await turn_due(session, merchant_id=merchant_id, now=now):
+        pass
+    while await release_due(session, merchant_id=merchant_id, now=now, wait=True):
+        pass
+    while await grant_due(session, merchant_id=merchant_id, now=now, due_by=now):
+        pass

@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, text
 
 from app.models import IdempotencyKey
 from app.resources import Resources
-from app.worker import campaigns, rewards, webhooks
+from app.worker import campaigns, commissions, rewards, webhooks
 from app.worker.loop import Task
 
 
@@ -22,5 +22,6 @@ TASKS = (
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),
     Task("grant_owed_rewards", rewards.grant_owed, every_seconds=2),
+    Task("release_holds", commissions.release_holds, every_seconds=2),
     Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=1),
 )

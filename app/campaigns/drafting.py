@@ -176,7 +176,14 @@ def faults(document: RuleDocument) -> Iterator[FieldError]:
         yield FieldError("/commission/levels", "commission_rate_cap_exceeded", detail)
     for key in _repeated(reward.key for reward in document.rewards):
         yield FieldError("/rewards", "reward_key_repeated", f"The key `{key}` names two rewards.")
-    binding = document.attribution.binding
+    for position, reward in enumerate(document.rewards):
+        if reward.keep_days is not None and reward.on != "days_kept":
+            detail = f"`keep_days` is for a reward on `days_kept`, not on `{reward.on}`."
+            yield FieldError(f"/rewards/{position}/keep_days", "reward_keep_days_not_allowed", detail)
+    yield from _binding_faults(document.attribution.binding)
+
+
+def _binding_faults(binding: Binding) -> Iterator[FieldError]:
     if binding.mode == "permanent" and binding.days is not None:
         yield FieldError("/attribution/binding/days", "binding_days_not_allowed", "A permanent binding has no days.")
     if binding.mode == "days" and binding.days is None:

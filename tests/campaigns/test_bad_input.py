@@ -41,6 +41,7 @@ OWN_CODES = [
     ({"starts_at": LATE, "ends_at": EARLY}, "ends_at_before_starts_at", "/ends_at"),
     ({"starts_at": LATE, "ends_at": LATE}, "ends_at_before_starts_at", "/ends_at"),
     ({"rewards": [reward(key="a"), reward(key="a")]}, "reward_key_repeated", "/rewards"),
+    ({"rewards": [reward(keep_days=7)]}, "reward_keep_days_not_allowed", "/rewards/0/keep_days"),
     ({"attribution": {"binding": {"mode": "days", "days": None}}}, "binding_days_missing", "/attribution/binding/days"),
     (
         {"attribution": {"binding": {"mode": "permanent", "days": 3}}},

@@ -139,7 +139,7 @@ def show(tenant: Tenant, kept: service.Kept) -> dict[str, Any]:
 
 
 @router.post("/campaigns", response_model=CampaignOut, status_code=201)
-async def create(body: CampaignIn, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
+async def create_campaign(body: CampaignIn, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """A draft. Nothing of it is shown to anyone until it is published."""
     kept = await service.create(
         tenant.session,
@@ -152,7 +152,7 @@ async def create(body: CampaignIn, tenant: TenantDep, principal: PrincipalDep) -
 
 
 @router.get("/campaigns", response_model=ListAnswer[CampaignOut])
-async def find(
+async def list_campaigns(
     tenant: TenantDep,
     page: PageDep,
     status: Annotated[Status | None, Query()] = None,
@@ -165,14 +165,14 @@ async def find(
 
 
 @router.get("/campaigns/{campaign_id}", response_model=CampaignOut)
-async def get(campaign_id: str, tenant: TenantDep) -> dict[str, Any]:
+async def get_campaign(campaign_id: str, tenant: TenantDep) -> dict[str, Any]:
     campaign = await queries.get(tenant.session, merchant_id=tenant.merchant_id, campaign_id=campaign_id)
     rule = await queries.get_rule(tenant.session, merchant_id=tenant.merchant_id, campaign_id=campaign_id)
     return show(tenant, (campaign, rule))
 
 
 @router.patch("/campaigns/{campaign_id}", response_model=CampaignOut)
-async def change(
+async def change_campaign(
     campaign_id: str, body: CampaignChangeIn, tenant: TenantDep, principal: PrincipalDep
 ) -> dict[str, Any]:
     """Other commission, rewards or attribution are a new version of the rules; what was decided keeps the old one.
@@ -191,7 +191,7 @@ async def change(
 
 
 @router.post("/campaigns/{campaign_id}/check", response_model=CheckOut)
-async def check(campaign_id: str, tenant: TenantDep) -> dict[str, Any]:
+async def check_campaign(campaign_id: str, tenant: TenantDep) -> dict[str, Any]:
     """What stands in the way of publishing, and what may cost the campaign its reach. Changes nothing."""
     findings = await service.check(
         tenant.session, merchant_id=tenant.merchant_id, campaign_id=campaign_id, now=tenant.now
@@ -200,7 +200,7 @@ async def check(campaign_id: str, tenant: TenantDep) -> dict[str, Any]:
 
 
 @router.post("/campaigns/{campaign_id}/publish", response_model=CampaignOut)
-async def publish(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
+async def publish_campaign(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """Begins at `starts_at`, at once where that is past or null. A second time is refused; retry with an
     Idempotency-Key."""
     kept = await service.publish(
@@ -214,19 +214,19 @@ async def publish(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) 
 
 
 @router.post("/campaigns/{campaign_id}/pause", response_model=CampaignOut)
-async def pause(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
+async def pause_campaign(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """No new participants; orders of those who were bound before still count. A paused campaign stays as it is."""
     return show(tenant, await _move(campaign_id, "pause", tenant, principal))
 
 
 @router.post("/campaigns/{campaign_id}/resume", response_model=CampaignOut)
-async def resume(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
+async def resume_campaign(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """Active again. An active campaign stays as it is."""
     return show(tenant, await _move(campaign_id, "resume", tenant, principal))
 
 
 @router.post("/campaigns/{campaign_id}/end", response_model=CampaignOut)
-async def end(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
+async def end_campaign(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """Over, now and for good; orders that were paid before still count. An ended campaign stays as it is."""
     return show(tenant, await _move(campaign_id, "end", tenant, principal))
 
@@ -243,7 +243,7 @@ async def _move(campaign_id: str, action: Move, tenant: Tenant, principal: Princ
 
 
 @router.post("/campaigns/{campaign_id}/clone", response_model=CampaignOut, status_code=201)
-async def clone(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
+async def clone_campaign(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """A new draft with the same offer and rules, without dates."""
     kept = await service.clone(
         tenant.session,

@@ -48,7 +48,7 @@ async def emit_all(
         for event_id, (type_, data) in zip(event_ids, events, strict=True)
     ]
     if rows:
-        await session.execute(insert(OutboxEvent).values(rows))
+        await session.execute(insert(OutboxEvent), rows)
     return event_ids
 
 

@@ -43,11 +43,10 @@ async def lock(session: AsyncSession, *, merchant_id: str, member_ids: Iterable[
     """The rows of these members, made where there were none, locked in the order of their ids by everyone."""
     rows = [{"merchant_id": merchant_id, "member_id": member_id} for member_id in sorted(set(member_ids))]
     # One statement makes, locks and reads: an update of a row to what it is.
-    statement = insert(Membership).values(rows)
-    locking = statement.on_conflict_do_update(
+    locking = insert(Membership).on_conflict_do_update(
         index_elements=["merchant_id", "member_id"], set_={"ends_at": Membership.ends_at}
     )
-    found = await session.scalars(locking.returning(Membership), execution_options={"populate_existing": True})
+    found = await session.scalars(locking.returning(Membership), rows, execution_options={"populate_existing": True})
     return {row.member_id: row for row in found}
 
 

@@ -51,3 +51,11 @@ async def merchants_due(session: AsyncSession, *, limit: int = 50) -> list[tuple
     )
     statement = select(Merchant.id, Merchant.clock_offset_seconds).where(Merchant.id.in_(select(due.c.merchant_id)))
     return [(row[0], row[1]) for row in await session.execute(statement.limit(limit))]
+
+
+async def granted_days(session: AsyncSession, *, merchant_id: str, participant_id: str) -> int:
+    """All the days that one participation has brought, for inviting and for being invited."""
+    statement = select(func.coalesce(func.sum(Reward.days), 0)).where(
+        Reward.merchant_id == merchant_id, Reward.participant_id == participant_id, Reward.status == "granted"
+    )
+    return int((await session.scalars(statement)).one())

@@ -47,8 +47,9 @@ async def owe(
         return []
     for row in rows:
         row |= {"merchant_id": merchant_id, "campaign_id": campaign.id, "rule_version": campaign.rule_version}
-    statement = insert(Reward).values(rows).on_conflict_do_nothing().returning(Reward)
-    return list(await session.scalars(statement))
+    statement = insert(Reward).on_conflict_do_nothing().returning(Reward)
+    # Without nulls the rows would differ in shape, and go one by one.
+    return list(await session.scalars(statement, rows, execution_options={"render_nulls": True}))
 
 
 def _row(
@@ -67,7 +68,7 @@ def _row(
         "days": rule.days,
         "cap_days": rule.cap_days,
         "ripe": later or rule.on in happened,
-        "next_attempt_at": now + clock.days(rule.keep_days or rules.KEEP_DAYS) if later else func.now(),
+        "next_attempt_at": now + clock.days(rule.keep_days or rules.KEEP_DAYS) if later else clock.utcnow(),
         "created_at": now,
     }
 

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -72,6 +80,11 @@ NonNegativeMinor = Annotated[int, Field(strict=True, ge=0, le=MAX_MINOR)]
 CurrencyCode = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 ExternalId = Annotated[str, Field(min_length=1, max_length=128)]
 Metadata = Annotated[dict[str, Any], Field(max_length=50)]
-# Bounds, because an instant at the edge of the calendar cannot be turned to UTC.
-Instant = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
+# Answers are in UTC, and what was just written is answered before it is read back. Bounds, because an instant at the
+# edge of the calendar cannot be turned to UTC.
+Instant = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+    AfterValidator(lambda value: value.astimezone(UTC)),
+]
 CreatedAt = datetime

@@ -71,7 +71,7 @@ def next_status(action: Action, status: str) -> str:
     if target is not None:
         return target
     if status in OVER:
-        raise Conflict("campaign_ended", f"The campaign is {status}; it cannot {action} any more.")
+        raise Conflict("campaign_ended", f"The campaign is {status}; `{action}` comes too late.")
     if action == "publish":
         raise Conflict("campaign_already_published", f"The campaign was published before; it is {status}.")
     code = "campaign_not_published" if status == "draft" else "campaign_not_active"

@@ -130,6 +130,13 @@ async def test_another_tenants_campaign_is_no_campaign(api: httpx.AsyncClient, l
     assert (await live_api.get("/v1/campaigns")).json()["data"] == []
 
 
+async def test_instants_are_answered_in_utc_from_the_first_answer_on(api: httpx.AsyncClient) -> None:
+    body = {**CASE_BOOK, "starts_at": "2098-12-31T08:00:00+08:00", "ends_at": "2099-01-01T00:00:00Z"}
+    created = (await api.post("/v1/campaigns", json=body)).json()
+    assert (created["starts_at"], created["ends_at"]) == ("2098-12-31T00:00:00Z", "2099-01-01T00:00:00Z")
+    assert (await api.get(f"/v1/campaigns/{created['id']}")).json() == created
+
+
 async def test_a_clone_is_a_draft_with_the_same_offer_and_no_dates(api: httpx.AsyncClient) -> None:
     body = {**CASE_BOOK, "ends_at": "2099-01-01T00:00:00Z", "rules_text": "规则", "metadata": {"a": 1}}
     source = (await api.post("/v1/campaigns", json=body)).json()

@@ -1,0 +1,1 @@
+"""Payouts: payee accounts, withdrawals, batches from preview to settlement, reconciliation."""

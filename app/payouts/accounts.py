@@ -1,0 +1,74 @@
+"""Payee accounts: where a member is paid."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.rows import get_row
+from app.kit import ids
+from app.kit.errors import Conflict
+from app.models import Member, PayeeAccount
+from app.payouts import payees, queries
+from app.settings import get_keyring
+
+
+async def save(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    member_id: str,
+    kind: payees.Kind,
+    account: str,
+    real_name: str,
+    bank_name: str | None = None,
+    now: datetime,
+) -> tuple[PayeeAccount, bool]:
+    """The account and whether it is new. Saved again it stays the same row, with names corrected where they differ."""
+    await get_row(session, Member, merchant_id=merchant_id, row_id=member_id, noun="member")
+    normal, name = payees.normalise_account(kind, account), payees.normalise_name(real_name)
+    row = {
+        "merchant_id": merchant_id,
+        "id": ids.new("pac"),
+        "member_id": member_id,
+        "kind": kind,
+        "account": normal,
+        "account_index": account_index(kind, normal),
+        "real_name": name,
+        "bank_name": bank_name,
+        "created_at": now,
+    }
+    new_id = await session.scalar(insert(PayeeAccount).values(row).on_conflict_do_nothing().returning(PayeeAccount.id))
+    saved = await _find(session, merchant_id, member_id, kind, row["account_index"])
+    if new_id is None:
+        await _correct(session, saved, name, bank_name)
+    return saved, new_id is not None
+
+
+def account_index(kind: str, normal: str) -> bytes:
+    """Equal for equal accounts, whoever's they are: two members paid to one account are a reason to look closer."""
+    return get_keyring().blind_index("payee_account.account", f"{kind}:{normal}")
+
+
+async def _find(
+    session: AsyncSession, merchant_id: str, member_id: str, kind: str, index: bytes | str | datetime | None
+) -> PayeeAccount:
+    statement = select(PayeeAccount).where(
+        PayeeAccount.merchant_id == merchant_id,
+        PayeeAccount.member_id == member_id,
+        PayeeAccount.kind == kind,
+        PayeeAccount.account_index == index,
+    )
+    return (await session.scalars(statement.with_for_update())).one()
+
+
+async def _correct(session: AsyncSession, account: PayeeAccount, real_name: str, bank_name: str | None) -> None:
+    if (account.real_name, account.bank_name) == (real_name, bank_name or account.bank_name):
+        return
+    if await queries.is_in_use(session, merchant_id=account.merchant_id, payee_account_id=account.id):
+        raise Conflict("payee_account_in_use", "A payout to this account is under way: correct it afterwards.")
+    account.real_name, account.bank_name = real_name, bank_name or account.bank_name
+    await session.flush()

@@ -1,0 +1,97 @@
+"""What is stuck between a payable commission and its payee, and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.types import Id
+from app.kit import ids
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """`waits_for` says who has to do what; `amount_minor` is the money that waits."""
+
+    check: str
+    subject_id: str
+    since: datetime
+    amount_minor: int
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """`sql` yields `subject`, `since` and `amount` of what has waited since before `:before`."""
+
+    name: str
+    prefix: str
+    patience: timedelta
+    waits_for: str
+    sql: str
+
+
+def _batches(status: str, since: str) -> str:
+    return f"""SELECT id AS subject, {since} AS since, total_minor AS amount FROM payout_batches
+        WHERE merchant_id = :merchant_id AND status = '{status}' AND {since} < :before"""  # noqa: S608 - constants
+
+
+_WAITS = (
+    Wait(
+        "withdrawal in no batch",
+        "wdr",
+        timedelta(days=3),
+        "finance: build a batch",
+        """SELECT w.id AS subject, w.created_at AS since, w.amount_minor AS amount FROM withdrawals w
+        WHERE w.merchant_id = :merchant_id AND w.status = 'requested' AND w.created_at < :before
+            AND NOT EXISTS (SELECT 1 FROM payouts p WHERE p.merchant_id = w.merchant_id AND p.withdrawal_id = w.id
+                AND p.status NOT IN ('failed', 'cancelled'))""",
+    ),
+    Wait("batch not approved", "bat", timedelta(days=1), "another user: approve", _batches("built", "created_at")),
+    Wait("batch not exported", "bat", timedelta(days=1), "finance: export", _batches("approved", "approved_at")),
+    Wait(
+        "payout without a result",
+        "pay",
+        timedelta(days=3),
+        "finance: import the results",
+        """SELECT p.id AS subject, b.exported_at AS since, p.amount_minor AS amount
+        FROM payouts p JOIN payout_batches b ON b.merchant_id = p.merchant_id AND b.id = p.batch_id
+        WHERE p.merchant_id = :merchant_id AND p.status IN ('submitting', 'awaiting_payee', 'unknown')
+            AND b.exported_at < :before""",
+    ),
+    Wait(
+        "failed payout not asked for again",
+        "wdr",
+        timedelta(days=7),
+        "the member: correct the payee account",
+        """SELECT w.id AS subject, w.created_at AS since, w.amount_minor AS amount FROM withdrawals w
+        WHERE w.merchant_id = :merchant_id AND w.status = 'failed' AND w.created_at < :before
+            AND NOT EXISTS (SELECT 1 FROM withdrawals later WHERE later.merchant_id = w.merchant_id
+                AND later.member_id = w.member_id AND later.id > w.id)""",
+    ),
+    Wait(
+        "payable, but no payee account",
+        "mbr",
+        timedelta(days=30),
+        "the member: add a payee account",
+        """SELECT c.member_id AS subject, min(c.created_at) AS since, sum(c.amount_minor)::bigint AS amount
+        FROM commissions c WHERE c.merchant_id = :merchant_id AND c.status = 'payable' AND NOT EXISTS (
+            SELECT 1 FROM payee_accounts p WHERE p.merchant_id = c.merchant_id AND p.member_id = c.member_id)
+        GROUP BY c.member_id, c.currency HAVING sum(c.amount_minor) > 0 AND min(c.created_at) < :before""",
+    ),
+)
+
+
+async def examine(session: AsyncSession, *, merchant_id: str, now: datetime) -> list[Stuck]:
+    return [stuck for wait in _WAITS for stuck in await _run(session, wait, merchant_id, now)]
+
+
+async def _run(session: AsyncSession, wait: Wait, merchant_id: str, now: datetime) -> list[Stuck]:
+    statement = text(f"{wait.sql} ORDER BY since").bindparams(bindparam("merchant_id", type_=Id("mch")))
+    rows = await session.execute(statement, {"merchant_id": merchant_id, "before": now - wait.patience})
+    return [
+        Stuck(wait.name, ids.encode(wait.prefix, row.subject), row.since, row.amount, wait.waits_for) for row in rows
+    ]

@@ -1,0 +1,178 @@
+"""The three movements of a withdrawal: commissions into it, out of it again, and out of the house.
+
+All lock the members' ledger accounts first and touch commissions then, so that each statement sees all that is payable
+at that moment, and no two of them wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.types import Id
+from app.kit import ids
+from app.ledger import service as ledger
+from app.ledger.service import Leg
+from app.models import Commission, Payout, Withdrawal
+from app.payouts import rules
+
+Progress = Callable[[int, int], None]
+"""Told after each step how many of how many are done."""
+
+
+def silent(_done: int, _total: int) -> None:
+    return
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Pay this member all that is payable, to this account."""
+
+    member_id: str
+    payee_account_id: str
+
+
+# One guarded statement: nobody is taken from who has a withdrawal open, too little, or another sum in the ledger.
+_TAKE = text("""
+    WITH wanted AS (
+        SELECT * FROM unnest(:members, :withdrawals, :payees) AS w (member_id, id, payee_account_id)),
+    sums AS (
+        SELECT c.member_id FROM wanted
+        JOIN commissions c ON c.merchant_id = :merchant_id AND c.member_id = wanted.member_id
+            AND c.currency = :currency AND c.status = 'payable'
+        JOIN ledger_accounts a ON a.merchant_id = :merchant_id AND a.member_id = wanted.member_id
+            AND a.currency = :currency AND a.kind = 'member_payable'
+        WHERE NOT EXISTS (
+            SELECT 1 FROM withdrawals o WHERE o.merchant_id = :merchant_id AND o.member_id = wanted.member_id
+                AND o.currency = :currency AND o.status IN ('requested', 'approved', 'in_payout'))
+        GROUP BY c.member_id, a.balance_minor
+        HAVING sum(c.amount_minor) >= :minimum AND sum(c.amount_minor) = a.balance_minor),
+    taken AS (
+        UPDATE commissions c SET status = 'in_payout', withdrawal_id = wanted.id
+        FROM wanted JOIN sums USING (member_id)
+        WHERE c.merchant_id = :merchant_id AND c.member_id = wanted.member_id AND c.currency = :currency
+            AND c.status = 'payable'
+        RETURNING wanted.id, c.amount_minor)
+    INSERT INTO withdrawals
+        (merchant_id, id, member_id, payee_account_id, amount_minor, currency, status, created_at)
+    SELECT :merchant_id, wanted.id, wanted.member_id, wanted.payee_account_id, total.minor, :currency, 'requested', :now
+    FROM wanted JOIN (SELECT id, sum(amount_minor) AS minor FROM taken GROUP BY id) total USING (id)
+    RETURNING id
+""").bindparams(
+    bindparam("merchant_id", type_=Id("mch")),
+    bindparam("members", type_=ARRAY(Id("mbr"))),
+    bindparam("withdrawals", type_=ARRAY(Id("wdr"))),
+    bindparam("payees", type_=ARRAY(Id("pac"))),
+)
+# What was refunded while it was in a payout nets to zero now that it is back: nothing is left to pay or to take.
+_CLOSE = text("""
+    UPDATE commissions c SET status = 'reversed'
+    FROM (SELECT line_id, level FROM commissions
+          WHERE merchant_id = :merchant_id AND member_id = ANY (:members) AND status <> 'rejected'
+          GROUP BY line_id, level
+          HAVING sum(amount_minor) = 0 AND bool_and(status = 'payable')) family
+    WHERE c.merchant_id = :merchant_id AND c.line_id = family.line_id AND c.level = family.level
+        AND c.status = 'payable'
+""").bindparams(bindparam("merchant_id", type_=Id("mch")), bindparam("members", type_=ARRAY(Id("mbr"))))
+_TAKEN = _TAKE.columns(Withdrawal.id)
+
+
+async def take(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    wishes: Sequence[Wish],
+    currency: str,
+    now: datetime,
+    progress: Progress = silent,
+) -> Sequence[Withdrawal]:
+    """A withdrawal for each wish that can be met, with every commission payable to its member at that moment."""
+    if not wishes:
+        return []
+    members = [wish.member_id for wish in wishes]
+    await ledger.lock(session, merchant_id=merchant_id, currency=currency, member_ids=members)
+    wanted = {
+        "merchant_id": merchant_id,
+        "members": members,
+        "withdrawals": [ids.new("wdr") for _ in wishes],
+        "payees": [wish.payee_account_id for wish in wishes],
+        "currency": currency,
+        "minimum": rules.MINIMUM_MINOR,
+        "now": now,
+    }
+    taken = (await session.scalars(_TAKEN, wanted)).all()
+    of_them = (Withdrawal.merchant_id == merchant_id, Withdrawal.id.in_(taken))
+    withdrawals = (await session.scalars(select(Withdrawal).where(*of_them).order_by(Withdrawal.id))).all()
+    for done, withdrawal in enumerate(withdrawals, start=1):
+        await _post(session, withdrawal, "withdrawal_requested", withdrawal.id, "payable", "in_payout", now)
+        progress(done, len(withdrawals))
+    return withdrawals
+
+
+async def give_back(
+    session: AsyncSession, *, merchant_id: str, withdrawals: Sequence[Withdrawal], status: str, now: datetime
+) -> None:
+    """Failed or cancelled: the commissions are payable again."""
+    await _lock(session, merchant_id, withdrawals)
+    mine = Commission.withdrawal_id.in_([withdrawal.id for withdrawal in withdrawals])
+    free = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
+    await session.execute(free.values(status="payable", withdrawal_id=None))
+    for withdrawal in withdrawals:
+        withdrawal.status = status
+        await _post(session, withdrawal, "withdrawal_returned", withdrawal.id, "in_payout", "payable", now)
+    await session.flush()
+    await session.execute(_CLOSE, {"merchant_id": merchant_id, "members": [each.member_id for each in withdrawals]})
+
+
+async def settle(
+    session: AsyncSession, *, merchant_id: str, paid: Sequence[tuple[Payout, Withdrawal]], now: datetime
+) -> Sequence[Commission]:
+    """Paid: the money has left the house. Returns the commissions that it paid."""
+    await _lock(session, merchant_id, [withdrawal for _, withdrawal in paid])
+    mine = Commission.withdrawal_id.in_([withdrawal.id for _, withdrawal in paid])
+    pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
+    commissions = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
+    for payout, withdrawal in paid:
+        withdrawal.status = "paid"
+        await _post(session, withdrawal, "payout_paid", payout.id, "in_payout", None, now)
+    await session.flush()
+    return commissions
+
+
+async def _lock(session: AsyncSession, merchant_id: str, withdrawals: Sequence[Withdrawal]) -> None:
+    for currency in sorted({withdrawal.currency for withdrawal in withdrawals}):
+        members = [withdrawal.member_id for withdrawal in withdrawals if withdrawal.currency == currency]
+        await ledger.lock(session, merchant_id=merchant_id, currency=currency, member_ids=members)
+
+
+async def _post(
+    session: AsyncSession,
+    withdrawal: Withdrawal,
+    kind: str,
+    reference: str,
+    source: str,
+    target: str | None,
+    now: datetime,
+) -> None:
+    """From one bucket of the member to another, or out of the house where `target` is None."""
+    member, amount = withdrawal.member_id, withdrawal.amount_minor
+    outside = Leg("merchant_payout", None, amount)
+    posted = await ledger.post(
+        session,
+        merchant_id=withdrawal.merchant_id,
+        kind=kind,
+        reference=reference,
+        occurred_at=now,
+        currency=withdrawal.currency,
+        legs=[
+            Leg(f"member_{source}", member, -amount),
+            Leg(f"member_{target}", member, amount) if target else outside,
+        ],
+    )
+    if posted is None:
+        raise RuntimeError(f"{kind} of {reference} was posted before, though its status says otherwise")

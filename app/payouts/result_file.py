@@ -1,0 +1,147 @@
+"""Reading a result file: `payout_id, status (paid | failed), external_id, reason, paid_at`."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, cast
+
+from app.kit import clock, ids
+from app.kit.errors import Unprocessable
+from app.kit.spreadsheets import bare
+
+Outcome = Literal["paid", "failed"]
+REQUIRED = ("payout_id", "status")
+OPTIONAL = ("external_id", "reason", "paid_at")
+_PLAIN_TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?)?")
+MAX_EXTERNAL_ID, MAX_REASON = 128, 500
+
+
+@dataclass(frozen=True, slots=True)
+class ResultRow:
+    """What one row says. `line` is where it begins in the file, the header being line 1."""
+
+    line: int
+    payout_id: str
+    status: Outcome
+    external_id: str | None = None
+    reason: str | None = None
+    paid_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row that was not followed, and why."""
+
+    line: int
+    payout_id: str
+    code: str
+    detail: str
+
+
+@dataclass(slots=True)
+class ResultFile:
+    rows: list[ResultRow] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+
+    def add(self, line: int, cells: dict[str, str]) -> None:
+        read = read_row(line, cells)
+        if isinstance(read, Fault):
+            self.faults.append(read)
+        else:
+            self.rows.append(read)
+
+
+def parse(content: bytes) -> ResultFile:
+    """Rows and unreadable rows; Unprocessable where the file as a whole cannot be read."""
+    found, records = ResultFile(), _records(_decoded(content))
+    _, first = next(records, (1, []))
+    header = [bare(name).lower() for name in first]
+    _check_header(header)
+    for line, cells in records:
+        if len(cells) > len(header) and any(cells[len(header) :]):
+            found.faults.append(_fault(line, cells[0], "row_too_long", "more cells than the header has"))
+        else:
+            found.add(line, dict(zip(header, cells, strict=False)))
+    return found
+
+
+def read_row(line: int, cells: dict[str, str]) -> ResultRow | Fault:
+    value = {name: bare(cells.get(name) or "") for name in (*REQUIRED, *OPTIONAL)}
+    payout_id, status = value["payout_id"], value["status"].lower()
+    if not _is_payout_id(payout_id):
+        return _fault(
+            line, payout_id, "payout_id_invalid", "payout_id is not an id like pay_01h2xcejqtf2nbrexx3vqjhp41"
+        )
+    if status not in ("paid", "failed"):
+        return _fault(line, payout_id, "status_invalid", "status is neither paid nor failed")
+    if len(value["external_id"]) > MAX_EXTERNAL_ID or len(value["reason"]) > MAX_REASON:
+        return _fault(line, payout_id, "text_too_long", f"external_id ≤ {MAX_EXTERNAL_ID}, reason ≤ {MAX_REASON}")
+    try:
+        paid_at = _instant(value["paid_at"])
+    except ValueError:
+        return _fault(line, payout_id, "paid_at_invalid", "paid_at is not a date like 2026-11-21T08:00:00+08:00")
+    return ResultRow(
+        line, payout_id, cast("Outcome", status), value["external_id"] or None, value["reason"] or None, paid_at
+    )
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8 with or without a mark, else GB 18030, as Chinese spreadsheet programs save it."""
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            text = codecs.decode(content, encoding)
+        except UnicodeDecodeError:
+            continue
+        if "\0" not in text:
+            return text
+    raise Unprocessable("result_file_unreadable", "The file is neither UTF-8 nor GB 18030 text: save it as CSV.")
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True), 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise Unprocessable("result_file_unreadable", f"Line {line} is not CSV: {error}.") from None
+
+
+def _check_header(header: list[str]) -> None:
+    missing = [name for name in REQUIRED if name not in header]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if missing or twice:
+        fault = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(twice)} more than once"
+        expected = ", ".join(REQUIRED + OPTIONAL)
+        raise Unprocessable("result_file_columns", f"The first line {fault}; the columns are {expected}.")
+
+
+def _is_payout_id(text: str) -> bool:
+    try:
+        ids.decode("pay", text)
+    except ValueError:
+        return False
+    return True
+
+
+def _instant(text: str) -> datetime | None:
+    """RFC 3339, or a plain date and time as spreadsheets write it, which is then China's."""
+    if not text:
+        return None
+    plain = _PLAIN_TIME.fullmatch(text)
+    if plain:
+        year, month, day, hour, minute, second = (int(part or 0) for part in plain.groups())
+        return datetime(year, month, day, hour, minute, second, tzinfo=clock.SHANGHAI)
+    instant = datetime.fromisoformat(text)
+    return instant if instant.tzinfo is not None else instant.replace(tzinfo=clock.SHANGHAI)
+
+
+def _fault(line: int, payout_id: str, code: str, detail: str) -> Fault:
+    return Fault(line, payout_id[:64], code, detail)

@@ -1,0 +1,113 @@
+"""What became of an exported batch, as its channel reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.commissions.views import commission_view
+from app.db import outbox
+from app.models import Commission, Payout, PayoutBatch, Withdrawal
+from app.payouts import acting, moves, queries, result_rules, rules
+from app.payouts.locks import lock_batches
+from app.payouts.result_file import Fault, ResultFile, ResultRow
+from app.payouts.result_rules import SETTLED, Known
+from app.payouts.views import payout_view
+
+Pair = tuple[Payout, Withdrawal]
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """`paid` and `failed` were recorded now, `unchanged` before; `refused` rows touched nothing; `open` are still
+    without a result."""
+
+    batch: PayoutBatch
+    paid: int
+    failed: int
+    unchanged: int
+    open: int
+    refused: Sequence[Fault]
+
+    def as_dict(self) -> dict[str, Any]:
+        counts = {name: getattr(self, name) for name in ("paid", "failed", "unchanged", "open")}
+        return {**counts, "refused": [asdict(fault) for fault in self.refused]}
+
+
+async def import_results(
+    session: AsyncSession, *, merchant_id: str, batch_id: str, file: ResultFile, actor_id: str, now: datetime
+) -> Imported:
+    """Follow each row that can be read in one way; part of a batch is enough, and the same file again changes nothing.
+
+    When every payout has its result the batch is settled.
+    """
+    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="import")
+    await lock_batches(session, merchant_id)
+    batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
+    rules.require_step(batch.status, "import")
+    payouts = await queries.payouts_of_batch(session, merchant_id=merchant_id, batch_id=batch.id)
+    known = {payout.id: Known(payout.status, payout.external_id) for payout in payouts}
+    verdict = result_rules.judge(file, known, now=now)
+    paid, failed = await _apply(session, batch, verdict.apply, now)
+    await _announce(session, batch, paid, failed, now)
+    unsettled = sum(payout.status not in SETTLED for payout in payouts)
+    if batch.status == "exported" and unsettled == 0:
+        batch.status, batch.settled_at = "settled", now
+    imported = Imported(batch, len(paid), len(failed), len(verdict.unchanged), unsettled, verdict.refused)
+    _record(session, imported, actor_id)
+    await session.flush()
+    return imported
+
+
+async def _apply(
+    session: AsyncSession, batch: PayoutBatch, rows: Sequence[ResultRow], now: datetime
+) -> tuple[list[Pair], list[Pair]]:
+    by_id = {row.payout_id: row for row in rows}
+    pairs = await queries.payouts_with_withdrawals(session, merchant_id=batch.merchant_id, batch_id=batch.id)
+    reported = [pair for pair in pairs if pair[0].id in by_id]
+    for payout, _ in reported:
+        row = by_id[payout.id]
+        payout.status, payout.external_id, payout.reason = row.status, row.external_id, row.reason
+        payout.paid_at = (row.paid_at or now) if row.status == "paid" else None
+    return (
+        [pair for pair in reported if pair[0].status == "paid"],
+        [pair for pair in reported if pair[0].status == "failed"],
+    )
+
+
+async def _announce(
+    session: AsyncSession, batch: PayoutBatch, paid: Sequence[Pair], failed: Sequence[Pair], now: datetime
+) -> None:
+    """Move the money, and owe the world the events of it."""
+    merchant_id = batch.merchant_id
+    held = await queries.commission_ids(
+        session, merchant_id=merchant_id, withdrawal_ids=[withdrawal.id for _, withdrawal in (*paid, *failed)]
+    )
+    commissions: Sequence[Commission] = []
+    if paid:
+        commissions = await moves.settle(session, merchant_id=merchant_id, paid=paid, now=now)
+    if failed:
+        returned = [withdrawal for _, withdrawal in failed]
+        await moves.give_back(session, merchant_id=merchant_id, withdrawals=returned, status="failed", now=now)
+    for type_, pairs in (("payout.paid", paid), ("payout.failed", failed)):
+        shown = [payout_view(payout, held[withdrawal.id]) for payout, withdrawal in pairs]
+        await outbox.emit_many(session, merchant_id, type_, shown, at=now)
+    await outbox.emit_many(session, merchant_id, "commission.paid", [*map(commission_view, commissions)], at=now)
+
+
+def _record(session: AsyncSession, imported: Imported, actor_id: str) -> None:
+    acting.record(
+        session,
+        merchant_id=imported.batch.merchant_id,
+        actor_id=actor_id,
+        action="payout_batch.results_imported",
+        subject_id=imported.batch.id,
+        paid=imported.paid,
+        failed=imported.failed,
+        unchanged=imported.unchanged,
+        refused=len(imported.refused),
+    )

@@ -1,0 +1,84 @@
+"""Payee accounts, withdrawals, payouts and batches as the API shows them: accounts and names masked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from app.kit import people
+from app.models import PayeeAccount, Payout, PayoutBatch, Withdrawal
+from app.payouts import payees
+from app.payouts.planning import Skipped
+
+
+def payee_account_view(account: PayeeAccount) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "object": "payee_account",
+        "member_id": account.member_id,
+        "kind": account.kind,
+        "account": payees.mask(account.kind, account.account),
+        "real_name": people.mask_name(account.real_name),
+        "bank_name": account.bank_name,
+        "metadata": {},
+        "created_at": account.created_at,
+    }
+
+
+def withdrawal_view(withdrawal: Withdrawal) -> dict[str, Any]:
+    return {
+        "id": withdrawal.id,
+        "object": "withdrawal",
+        "member_id": withdrawal.member_id,
+        "payee_account_id": withdrawal.payee_account_id,
+        "amount_minor": withdrawal.amount_minor,
+        "currency": withdrawal.currency,
+        "status": withdrawal.status,
+        "metadata": {},
+        "created_at": withdrawal.created_at,
+    }
+
+
+def payout_view(payout: Payout, commission_ids: Sequence[str]) -> dict[str, Any]:
+    return {
+        "id": payout.id,
+        "object": "payout",
+        "batch_id": payout.batch_id,
+        "withdrawal_id": payout.withdrawal_id,
+        "member_id": payout.member_id,
+        "payee_account_id": payout.payee_account_id,
+        "amount_minor": payout.amount_minor,
+        "currency": payout.currency,
+        "status": payout.status,
+        "external_id": payout.external_id,
+        "reason": payout.reason,
+        "paid_at": payout.paid_at,
+        "commission_ids": list(commission_ids),
+        "metadata": {},
+        "created_at": payout.created_at,
+    }
+
+
+def skipped_view(skipped: Skipped) -> dict[str, Any]:
+    return {"member_id": skipped.member_id, "amount_minor": skipped.amount_minor, "reason": skipped.reason}
+
+
+def batch_view(batch: PayoutBatch) -> dict[str, Any]:
+    return {
+        "id": batch.id,
+        "object": "payout_batch",
+        "number": batch.number,
+        "channel": batch.channel,
+        "campaign_id": batch.campaign_id,
+        "status": batch.status,
+        "payout_count": batch.payout_count,
+        "total_minor": batch.total_minor,
+        "currency": batch.currency,
+        "built_by": batch.built_by,
+        "approved_by": batch.approved_by,
+        "approved_at": batch.approved_at,
+        "exported_at": batch.exported_at,
+        "settled_at": batch.settled_at,
+        "metadata": {},
+        "created_at": batch.created_at,
+    }

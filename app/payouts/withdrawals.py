@@ -1,0 +1,85 @@
+"""Withdrawals: a member asks for all that is payable to them now."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.rows import get_row
+from app.kit.errors import Conflict, not_found
+from app.models import Member, PayeeAccount, PayoutBatch, Withdrawal
+from app.payouts import moves, planning, queries, rules
+from app.payouts.locks import lock_batches
+from app.payouts.moves import Wish
+
+
+async def request(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    member_id: str,
+    payee_account_id: str | None = None,
+    currency: str = "CNY",
+    now: datetime,
+) -> Withdrawal:
+    """Takes every commission that is payable at this moment, to the given payee account or the one added last.
+
+    Conflict with `withdrawal_open`, `nothing_payable`, `below_minimum`, `payee_account_missing` or `ledger_disagrees`.
+    """
+    await get_row(session, Member, merchant_id=merchant_id, row_id=member_id, noun="member")
+    account_id = await _payee_account(session, merchant_id, member_id, payee_account_id)
+    wishes = [Wish(member_id, account_id)] if account_id is not None else []
+    taken = await moves.take(session, merchant_id=merchant_id, wishes=wishes, currency=currency, now=now)
+    if taken:
+        return taken[0]
+    raise await _refusal(session, merchant_id, member_id, currency)
+
+
+async def cancel(session: AsyncSession, *, merchant_id: str, withdrawal_id: str, now: datetime) -> Withdrawal:
+    """Until the file is out; cancelled again it stays cancelled. A payout prepared for it leaves its batch."""
+    await lock_batches(session, merchant_id)
+    withdrawal = await queries.get_withdrawal(session, merchant_id=merchant_id, withdrawal_id=withdrawal_id)
+    await session.refresh(withdrawal, with_for_update=True)
+    if withdrawal.status == "cancelled":
+        return withdrawal
+    if withdrawal.status not in rules.WITHDRAWAL_MAY_BE_CANCELLED:
+        raise Conflict(f"withdrawal_{withdrawal.status}", f"The withdrawal is {withdrawal.status}: too late to cancel.")
+    await _leave_batch(session, withdrawal)
+    await moves.give_back(session, merchant_id=merchant_id, withdrawals=[withdrawal], status="cancelled", now=now)
+    return withdrawal
+
+
+async def _payee_account(
+    session: AsyncSession, merchant_id: str, member_id: str, payee_account_id: str | None
+) -> str | None:
+    if payee_account_id is None:
+        latest = await queries.latest_payee_account(session, merchant_id=merchant_id, member_id=member_id)
+        return latest.id if latest else None
+    account = await get_row(
+        session, PayeeAccount, merchant_id=merchant_id, row_id=payee_account_id, noun="payee_account"
+    )
+    if account.member_id != member_id:
+        raise not_found("payee_account")
+    return account.id
+
+
+async def _refusal(session: AsyncSession, merchant_id: str, member_id: str, currency: str) -> Conflict:
+    (member,) = await planning.standings(session, merchant_id=merchant_id, currency=currency, member_ids=[member_id])
+    reason = rules.obstacle(member.standing)
+    if reason is None:
+        return Conflict("withdrawal_overtaken", "The balance changed in this very moment; ask again.")
+    return rules.refusal(reason, member.standing)
+
+
+async def _leave_batch(session: AsyncSession, withdrawal: Withdrawal) -> None:
+    payout = await queries.live_payout(session, merchant_id=withdrawal.merchant_id, withdrawal_id=withdrawal.id)
+    if payout is None:
+        return
+    batch: PayoutBatch = await queries.hold_batch(session, merchant_id=withdrawal.merchant_id, batch_id=payout.batch_id)
+    payout.status = "cancelled"
+    batch.payout_count -= 1
+    batch.total_minor -= payout.amount_minor
+    if batch.payout_count == 0:
+        batch.status = "cancelled"
+    await session.flush()

@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.api import idempotency
 from app.api.schemas import Instant
 from app.db.pages import Page, PageQuery
+from app.kit import clock
 from app.kit.errors import BadRequest, Forbidden, Unauthorized
-from app.merchants import keys
+from app.merchants import accounts, house, keys
 from app.merchants.keys import Principal
 from app.resources import Resources
 from app.settings import get_keyring
@@ -118,17 +119,27 @@ async def _enter(session: AsyncSession, request: Request, principal: Principal, 
     )
 
 
-async def get_system(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
-    """A transaction across tenants, for the few routes that have no tenant yet."""
+async def get_public(request: Request, resources: ResourcesDep) -> AsyncIterator[AsyncSession]:
+    """As *system*, for the few routes that have no tenant yet; their idempotency keys are the house's."""
     async with resources.db.system() as session:
+        house_id = await house.ensure(session, now=clock.utcnow())
+        await idempotency.claim(session, request, house_id)
         request.state.session = session
         yield session
 
 
+async def require_membership(principal: PrincipalDep, resources: ResourcesDep) -> None:
+    """PaymentRequired `membership_ended`. The days are counted by the real clock, for test tenants, too."""
+    async with resources.db.system() as session:
+        await accounts.require_membership(session, merchant_id=principal.merchant_id, now=clock.utcnow())
+
+
+NeedsMembership = Depends(require_membership)
+
 # scope="function": by default the commit would run after the answer, and could fail unseen.
 TenantDep = Annotated[Tenant, Depends(get_tenant, scope="function")]
 AccountDep = Annotated[Tenant, Depends(get_account, scope="function")]
-SystemSession = Annotated[AsyncSession, Depends(get_system, scope="function")]
+PublicSession = Annotated[AsyncSession, Depends(get_public, scope="function")]
 
 
 def require_idempotency_key(request: Request) -> None:

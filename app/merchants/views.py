@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from app.kit import people
+from app.merchants.accounts import Account
+from app.merchants.registration import Registration
 from app.models import ApiKey, MerchantUser
+from app.referrals.phone_codes import SentCode
+from app.settings import get_settings
+
+
+def merchant_view(account: Account, *, now: datetime) -> dict[str, Any]:
+    """`now` is the real time. A test tenant shows its live twin's plan, days and invite code."""
+    live, public_url = account.live, get_settings().public_url
+    return {
+        "id": account.merchant.id,
+        "object": "merchant",
+        "name": live.name,
+        "twin_id": account.merchant.twin_id,
+        "plan": account.plan.key,
+        "platform_fee_bps": account.plan.platform_fee_bps,
+        "membership": {"active": account.is_member(now), "ends_at": account.ends_at},
+        "verified": live.verified_at is not None,
+        "invite_code": live.invite_code,
+        "invite_url": live.invite_code and f"{public_url}/i/{live.invite_code}",
+        "poster_url": live.invite_code and f"{public_url}/p/{live.invite_code}.jpg",
+        "metadata": account.merchant.meta,
+        "created_at": account.merchant.created_at,
+    }
+
+
+def registration_view(account: Account, made: Registration, *, now: datetime) -> dict[str, Any]:
+    """The only view with a merchant's first secrets: the answer to its registration."""
+    secrets = {"secret_key": made.secret_key, "test_secret_key": made.test_secret_key}
+    return merchant_view(account, now=now) | secrets | {"sandbox_code": made.sent.sandbox_code}
+
+
+def sent_code_view(sent: SentCode, *, now: datetime) -> dict[str, Any]:
+    return {
+        "object": "verification_code",
+        "sent_to": mask_contact(sent.to),
+        "expires_at": sent.expires_at,
+        "sandbox_code": sent.sandbox_code,
+        "created_at": now,
+    }
+
+
+def mask_contact(contact: str) -> str:
+    """`+8613812345678` → `138****5678`, `li@example.com` → `l***@example.com`."""
+    name, at, domain = contact.partition("@")
+    return f"{name[:1]}***@{domain}" if at else people.mask_phone(contact)
 
 
 def user_view(user: MerchantUser) -> dict[str, Any]:

@@ -11,12 +11,16 @@ from app.api.v1 import (
     merchants,
     orders,
     participants,
+    payee_accounts,
+    payout_batches,
+    payouts,
     refunds,
     rewards,
     signups,
     test_clock,
     users,
     webhooks,
+    withdrawals,
 )
 
 router = APIRouter()
@@ -29,11 +33,15 @@ for module in (
     merchants,
     orders,
     participants,
+    payee_accounts,
+    payout_batches,
+    payouts,
     refunds,
     rewards,
     signups,
     test_clock,
     users,
     webhooks,
+    withdrawals,
 ):
     router.include_router(module.router)

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from app.db.session import Database
 from app.poster.renderer import Renderer
 from app.settings import Settings
+from app.tracking.tracker import Tracker
 
 
 @dataclass(slots=True)
@@ -21,6 +22,7 @@ class Resources:
     db: Database
     redis: Redis
     renderer: Renderer
+    tracker: Tracker
 
 
 def connect_redis(url: str) -> Redis:
@@ -33,9 +35,11 @@ def connect_redis(url: str) -> Redis:
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     db, redis, renderer = Database.from_settings(settings), connect_redis(settings.redis_url), Renderer()
+    tracker = Tracker(db, redis, shards=settings.track_shards, secret=settings.keyring().secret_key)
     try:
-        yield Resources(settings, db, redis, renderer)
+        yield Resources(settings, db, redis, renderer, tracker)
     finally:
+        await tracker.close()
         renderer.close()
         await redis.aclose()
         await db.close()

@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, text
 
 from app.models import IdempotencyKey
 from app.resources import Resources
-from app.worker import campaigns, commissions, rewards, webhooks
+from app.worker import campaigns, commissions, rewards, tracking, webhooks
 from app.worker.loop import Task
 
 
@@ -19,9 +19,14 @@ async def forget_old_answers(resources: Resources) -> int:
 
 TASKS = (
     Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
+    Task("drain_streams", tracking.drain_streams, every_seconds=0.1),
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
+    Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
+    Task("forget_event_origins", tracking.forget_event_origins, every_seconds=3600),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),
     Task("grant_owed_rewards", rewards.grant_owed, every_seconds=2),
+    Task("make_event_partitions", tracking.make_event_partitions, every_seconds=3600),
     Task("release_holds", commissions.release_holds, every_seconds=2),
-    Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=1),
+    Task("repair_counters", tracking.repair_counters, every_seconds=0.5),
+    Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=2),
 )

@@ -1,0 +1,152 @@
+"""`invitree counters`: live counters compared with the rows, and set right from them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from app.cli import environment
+from app.cli.output import Exit, progress, say, show_json, show_table
+from app.kit import ids
+from app.kit.errors import Unavailable, not_found
+from app.merchants import audit
+from app.resources import Resources
+from app.tracking import live, rows, verify_rollups
+from app.tracking import verify as verify_live
+from app.tracking.verify import Difference
+from app.worker import tracking as worker
+
+T = TypeVar("T")
+PATIENCE_SECONDS = 60.0
+
+app = typer.Typer(help="Live counters of clicks and scans, and the rows behind them.", no_args_is_help=True)
+
+CampaignOption = Annotated[str | None, typer.Option("--campaign", help="Only this campaign (cmp_…).")]
+MerchantOption = Annotated[str | None, typer.Option("--merchant", help="Only this merchant (mch_…).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOption = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
+
+
+@dataclass(slots=True)
+class Report:
+    campaigns: int = 0
+    participants: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+
+@app.command()
+def verify(
+    campaign: CampaignOption = None,
+    merchant: MerchantOption = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Wait until Redis' events are in Postgres, then compare live counters, rollups and rows."""
+    report = _run(lambda resources: compare(resources, merchant=merchant, campaign=campaign), data)
+    if as_json:
+        show_json({"ok": not report.differences, **asdict(report)})
+    else:
+        _show(report)
+    if report.differences:
+        raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def rebuild(
+    campaign: CampaignOption = None,
+    merchant: MerchantOption = None,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Set live counters from the rows; events may go on arriving."""
+    rebuilt = _run(lambda resources: restore(resources, merchant=merchant, campaign=campaign), data)
+    if as_json:
+        show_json({"ok": True, "campaigns": rebuilt})
+    else:
+        say(f"Set the live counters of {rebuilt} campaigns from the rows.")
+
+
+def _run(work: Callable[[Resources], Awaitable[T]], data: Path | None) -> T:
+    try:
+        return environment.run(work, data)
+    except live.AWAY as error:
+        raise Unavailable("redis_unavailable", f"Redis is away: {error}") from None
+
+
+async def compare(resources: Resources, *, merchant: str | None, campaign: str | None) -> Report:
+    selected = await _select(resources, merchant, campaign)
+    if not await worker.catch_up(resources, PATIENCE_SECONDS):
+        raise Unavailable("counters_behind", f"The streams were not drained in {PATIENCE_SECONDS:.0f} s.")
+    report = Report(len(selected))
+    with progress() as bar:
+        for merchant_id, campaign_id in bar.track(selected, description="Comparing"):
+            await _compare_campaign(resources, merchant_id, campaign_id, report)
+    async with resources.db.system() as session:
+        report.differences += await verify_rollups.rollups(session, [campaign_id for _, campaign_id in selected])
+    return report
+
+
+async def _compare_campaign(resources: Resources, merchant_id: UUID, campaign_id: UUID, report: Report) -> None:
+    redis, shards = resources.redis, resources.settings.track_shards
+    async for piece in worker.pieces(resources, merchant_id, campaign_id):
+        report.participants += len(piece)
+        async with resources.db.system() as session:
+            report.differences += await verify_live.participants(
+                session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id, participants=piece
+            )
+    async with resources.db.system() as session:
+        report.differences += await verify_live.campaign(
+            session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id
+        )
+
+
+async def restore(resources: Resources, *, merchant: str | None, campaign: str | None) -> int:
+    """How many campaigns."""
+    selected = await _select(resources, merchant, campaign)
+    # A wiped Redis gets its new epoch here.
+    await worker.drain_streams(resources)
+    with progress() as bar:
+        for merchant_id, campaign_id in bar.track(selected, description="Rebuilding"):
+            await worker.repair_campaign(resources, merchant_id, campaign_id)
+            async with resources.db.system() as session:
+                audit.record(
+                    session,
+                    merchant_id=ids.encode("mch", merchant_id),
+                    actor="command_line",
+                    action="counters.rebuilt",
+                    subject_id=ids.encode("cmp", campaign_id),
+                )
+    await worker.catch_up(resources, PATIENCE_SECONDS)
+    return len(selected)
+
+
+async def _select(resources: Resources, merchant: str | None, campaign: str | None) -> list[tuple[UUID, UUID]]:
+    """`(merchant, campaign)` of what is asked for; NotFound where one was named and there is none."""
+    async with resources.db.system() as session:
+        found = await rows.campaigns(session, _decode("mch", merchant), _decode("cmp", campaign))
+    if campaign is not None and not found:
+        raise not_found("campaign")
+    return found
+
+
+def _decode(prefix: str, text: str | None) -> UUID | None:
+    try:
+        return None if text is None else ids.decode(prefix, text)
+    except ValueError:
+        raise not_found({"mch": "merchant", "cmp": "campaign"}[prefix]) from None
+
+
+def _show(report: Report) -> None:
+    show_table("Compared", ["campaigns", "participants"], [[report.campaigns, report.participants]])
+    if not report.differences:
+        say("Live counters, rollups and rows agree.")
+        return
+    columns = ["store", "campaign", "where", "counter", "counted", "rows"]
+    found = report.differences
+    show_table("Differences", columns, [[d.store, d.campaign_id, d.where, d.counter, d.counted, d.rows] for d in found])
+    say(f"{len(found)} differences. `invitree counters rebuild` sets live counters from the rows.")

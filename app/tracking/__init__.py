@@ -1,0 +1,1 @@
+"""Tracking: clicks and scans recorded once, counted live in Redis, and drained into Postgres, which is the truth."""

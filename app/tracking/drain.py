@@ -1,0 +1,101 @@
+"""A shard's stream into Postgres: rows, rollups and position in one transaction; the stream is trimmed behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit import clock, logging
+from app.tracking import metrics, positions, rules, store, stream
+from app.tracking.hits import Hit
+from app.tracking.keys import Keys, shard_of
+from app.tracking.positions import Position
+from app.tracking.stream import Entry, Window
+
+log = logging.get(__name__)
+MOST_ENTRIES = 200
+MOST_EVENTS = 20_000
+LONG_LAG_SECONDS = 30
+
+_COUNTED = text("SELECT DISTINCT merchant_id, campaign_id FROM participant_totals")
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """`through` may be trimmed from the stream once the transaction is committed."""
+
+    events: int
+    through: str
+
+
+async def drain(session: AsyncSession, redis: Redis, *, shard: int, shards: int) -> Drained | None:
+    """One piece of the stream; None where another worker has this shard. Runs as *system*."""
+    if not await positions.try_lock(session, shard):
+        return None
+    before = await positions.read(session, shard)
+    window = await stream.read(redis, shard, after=before.position, limit=MOST_ENTRIES)
+    if window.epoch != before.epoch or not window.follows(before.sequence):
+        await _lose_history(session, redis, before, window, shard=shard, shards=shards)
+        # From the start: what was drained before is known by its ids.
+        before = Position(window.epoch, sequence=window.sequence)
+        await positions.save(session, shard, before)
+        window = await stream.read(redis, shard, after=before.position, limit=MOST_ENTRIES)
+    entries = _at_most(window.entries, MOST_EVENTS)
+    _tell_lag(shard, entries)
+    if not entries:
+        return Drained(0, before.position)
+    events = await _store(session, [hit for entry in entries for hit in entry.hits])
+    last = entries[-1]
+    await positions.save(session, shard, replace(before, position=last.id, sequence=last.sequence))
+    return Drained(events, last.id)
+
+
+async def _store(session: AsyncSession, hits: Sequence[Hit]) -> int:
+    """Redis counted each of these: where Postgres had one already, the two differ."""
+    new = {hit.id for hit in await store.record(session, hits)}
+    repeated = [hit for hit in hits if hit.id not in new]
+    await store.ask_repairs(session, rules.campaigns(repeated))
+    metrics.DRAINED.inc(len(new))
+    metrics.REPEATED.inc(len(repeated))
+    return len(hits)
+
+
+async def _lose_history(
+    session: AsyncSession, redis: Redis, before: Position, window: Window, *, shard: int, shards: int
+) -> None:
+    """Redis was wiped, or came back from an older state: its counters are not to be shown before they are repaired."""
+    if before.epoch:
+        metrics.HISTORY_LOST.inc()
+        log.error(
+            "redis_lost_its_past",
+            shard=shard,
+            wiped=window.epoch != before.epoch,
+            drained_through=before.sequence,
+            found_through=window.sequence,
+            consequence="events that were not drained are missing; counters are being rebuilt",
+        )
+    await redis.delete(Keys(shard).ready)
+    counted = (tuple(row) for row in await session.execute(_COUNTED))
+    await store.ask_repairs(session, {pair for pair in counted if shard_of(pair[1], shards) == shard})
+
+
+def _at_most(entries: Sequence[Entry], events: int) -> list[Entry]:
+    """Whole entries, one at least."""
+    taken: list[Entry] = []
+    for entry in entries:
+        events -= len(entry.hits)
+        if taken and events < 0:
+            break
+        taken.append(entry)
+    return taken
+
+
+def _tell_lag(shard: int, entries: Sequence[Entry]) -> None:
+    lag = stream.age_seconds(entries[0].id, clock.utcnow().timestamp() * 1000) if entries else 0.0
+    metrics.LAG_SECONDS.labels(shard).set(lag)
+    if lag > LONG_LAG_SECONDS:
+        log.warning("tracking_lags", shard=shard, seconds=round(lag))

@@ -1,0 +1,16 @@
+"""What is watched of tracking; docs/operations.md says what to do about each."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("invitree_tracking_events_total", "Events by what became of them", ["outcome"])
+LOST = Counter("invitree_tracking_lost_total", "Events that neither Redis nor Postgres took")
+BATCH = Histogram("invitree_tracking_batch_events", "Events in a batch", buckets=(1, 3, 10, 30, 100, 300, 1000))
+ACK_SECONDS = Histogram("invitree_tracking_ack_seconds", "Time until a store had a batch", ["store"])
+BREAKER_OPEN = Gauge("invitree_tracking_breaker_open", "1 while events bypass Redis", ["shard"])
+LAG_SECONDS = Gauge("invitree_tracking_lag_seconds", "Age of the oldest entry that is not in Postgres", ["shard"])
+DRAINED = Counter("invitree_tracking_drained_total", "Events that the worker took over into Postgres")
+REPEATED = Counter("invitree_tracking_repeated_total", "Drained events that Postgres had already")
+HISTORY_LOST = Counter("invitree_tracking_history_lost_total", "Times that Redis came back without some of its past")
+REPAIRS = Counter("invitree_tracking_repairs_total", "Campaigns whose live counters were set from Postgres")

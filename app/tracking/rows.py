@@ -1,0 +1,102 @@
+"""Counters as the rows in Postgres have them, in the shapes of Redis. Reads as *system*; ids are UUIDs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.tracking.hits import COUNTERS, hour_of, micros
+from app.tracking.live import hour_field
+from app.tracking.store import visitor_text
+
+UNIQUE = "unique_visitors"
+Counts = dict[str, int]
+
+_SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)
+_PARTICIPANTS = text("""
+    SELECT id FROM participants WHERE merchant_id = :merchant AND campaign_id = :campaign AND id > :after
+    ORDER BY id LIMIT :most
+""")
+_PARTICIPANT_SUMS = text(f"""
+    SELECT participant_id, {_SUMS} FROM participant_totals
+    WHERE merchant_id = :merchant AND participant_id = ANY(:participants) GROUP BY participant_id
+""")  # noqa: S608 - constants above
+_PARTICIPANT_VISITORS = text("""
+    SELECT participant_id, count(*) FROM participant_visitors
+    WHERE merchant_id = :merchant AND participant_id = ANY(:participants) GROUP BY participant_id
+""")
+_RECENT_VISITORS = text("""
+    SELECT participant_id, day, visitor FROM participant_visitors
+    WHERE merchant_id = :merchant AND participant_id = ANY(:participants) AND day = ANY(:days)
+""")
+_CAMPAIGN_VISITORS = text("""
+    SELECT count(*) FROM participant_visitors WHERE merchant_id = :merchant AND participant_id IN
+        (SELECT id FROM participants WHERE merchant_id = :merchant AND campaign_id = :campaign)
+""")
+_HOURS = text(f"""
+    SELECT hour, channel, {_SUMS} FROM participant_totals
+    WHERE merchant_id = :merchant AND campaign_id = :campaign GROUP BY hour, channel
+""")  # noqa: S608 - constants above
+_CAMPAIGNS = text("""
+    SELECT merchant_id, id FROM campaigns
+    WHERE merchant_id = coalesce(CAST(:merchant AS uuid), merchant_id) AND id = coalesce(CAST(:campaign AS uuid), id)
+    ORDER BY merchant_id, id
+""")
+_OFFSET = text("SELECT clock_offset_seconds FROM merchants WHERE id = :merchant")
+
+
+async def participants_after(
+    session: AsyncSession, merchant_id: UUID, campaign_id: UUID, *, after: UUID, most: int
+) -> list[UUID]:
+    given = {"merchant": merchant_id, "campaign": campaign_id, "after": after, "most": most}
+    return list(await session.scalars(_PARTICIPANTS, given))
+
+
+async def of_participants(session: AsyncSession, merchant_id: UUID, participants: Sequence[UUID]) -> dict[UUID, Counts]:
+    """All counters of each, also those at zero."""
+    given = {"merchant": merchant_id, "participants": list(participants)}
+    found = {participant: dict.fromkeys((*COUNTERS, UNIQUE), 0) for participant in participants}
+    for participant, *sums in await session.execute(_PARTICIPANT_SUMS, given):
+        found[participant].update(zip(COUNTERS, sums, strict=True))
+    for participant, visitors in await session.execute(_PARTICIPANT_VISITORS, given):
+        found[participant][UNIQUE] = visitors
+    return found
+
+
+async def visitors_of(
+    session: AsyncSession, merchant_id: UUID, participants: Sequence[UUID], days: Sequence[date]
+) -> dict[tuple[UUID, date], list[str]]:
+    given = {"merchant": merchant_id, "participants": list(participants), "days": list(days)}
+    found: dict[tuple[UUID, date], list[str]] = {}
+    for participant, day, visitor in await session.execute(_RECENT_VISITORS, given):
+        found.setdefault((participant, day), []).append(visitor_text(visitor))
+    return found
+
+
+async def of_campaign(session: AsyncSession, merchant_id: UUID, campaign_id: UUID) -> tuple[Counts, Counts]:
+    """The campaign's counters, and its counts by hour and channel."""
+    given = {"merchant": merchant_id, "campaign": campaign_id}
+    counts, hours = dict.fromkeys(COUNTERS, 0), {}
+    for hour, channel, *sums in await session.execute(_HOURS, given):
+        for name, number in zip(COUNTERS, sums, strict=True):
+            counts[name] += number
+            if number:
+                hours[hour_field(hour_of(micros(hour)), channel, name)] = number
+    visitors = await session.scalar(_CAMPAIGN_VISITORS, given)
+    return {**counts, UNIQUE: visitors}, hours
+
+
+async def clock_offset_seconds(session: AsyncSession, merchant_id: UUID) -> int:
+    return await session.scalar(_OFFSET, {"merchant": merchant_id}) or 0
+
+
+async def campaigns(
+    session: AsyncSession, merchant_id: UUID | None, campaign_id: UUID | None
+) -> list[tuple[UUID, UUID]]:
+    """`(merchant, campaign)` of all, of one merchant's, or of one."""
+    given = {"merchant": merchant_id, "campaign": campaign_id}
+    return [(merchant, campaign) for merchant, campaign in await session.execute(_CAMPAIGNS, given)]

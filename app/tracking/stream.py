@@ -1,0 +1,73 @@
+"""A shard's stream: batches that are counted in Redis and not yet drained into Postgres."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.tracking.hits import Hit, unpack
+from app.tracking.keys import Keys
+from app.tracking.live import read_places
+
+START = "0-0"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One batch; `sequence` counts the shard's entries without gaps."""
+
+    id: str
+    sequence: int
+    hits: list[Hit]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was in the stream at one moment: `sequence` is the last entry's, whether or not it is still there."""
+
+    epoch: str
+    sequence: int
+    entries: list[Entry]
+
+    def follows(self, sequence: int) -> bool:
+        """Whether nothing is missing between entry `sequence` and these."""
+        first = self.entries[0].sequence - 1 if self.entries else self.sequence
+        return first == sequence
+
+    @property
+    def hits(self) -> list[Hit]:
+        return [hit for entry in self.entries for hit in entry.hits]
+
+
+async def read(redis: Redis, shard: int, *, after: str, limit: int | None = None) -> Window:
+    """Entries behind `after`. A Redis without an epoch is given one: it is new, or was wiped."""
+    keys = Keys(shard)
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.set(keys.epoch, secrets.token_hex(16), nx=True)
+        pipe.get(keys.epoch)
+        pipe.get(keys.sequence)
+        pipe.xrange(keys.stream, f"({after}", "+", count=limit)
+        _, epoch, sequence, entries = await pipe.execute()
+    return window(epoch, sequence, entries)
+
+
+def window(epoch: bytes, sequence: bytes | None, entries: list[Any]) -> Window:
+    return Window(epoch.decode(), int(sequence or 0), [_entry(id_, fields) for id_, fields in entries])
+
+
+def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
+    return Entry(id_.decode(), int(fields[b"n"]), unpack(fields[b"b"], without=read_places(fields[b"x"])))
+
+
+async def trim(redis: Redis, shard: int, *, through: str) -> None:
+    """Forget entries up to and with `through`: they are in Postgres."""
+    milliseconds, _, number = through.partition("-")
+    await redis.xtrim(Keys(shard).stream, minid=f"{milliseconds}-{int(number) + 1}", approximate=False)
+
+
+def age_seconds(entry_id: str, now_ms: float) -> float:
+    """How long ago Redis took an entry, by Redis' clock against ours."""
+    return max(0.0, (now_ms - int(entry_id.partition("-")[0])) / 1000)

@@ -35,6 +35,7 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
   check [--skip STEP]...                 format, lint, types, layers, migrations, API description, tests: what CI runs
   bench [NAME] [--json]                  what is promised about speed
   prove [NAME] [--quick] [--json]        what is promised about faults
+  openapi [--check | --write]            the description of the API: print, compare with openapi.json, write it
   env                                    only make or refresh .venv
   ANYTHING ELSE                          handed to `invitree …` (try `python3 dev.py --help`)
 """
@@ -42,6 +43,10 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
 
 def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
+
+
+# How pip begins the line of a package from the network, and of one from a folder.
+TAKEN = ("Collecting ", "Processing ")
 
 
 class SetupError(Exception):
@@ -136,15 +141,20 @@ def install_lock() -> None:
     ) as installer:
         for line in installer.stdout or ():
             lines.append(line)
-            report_progress(line, sum(seen.startswith("Collecting") for seen in lines), total)
+            report_progress(line, sum(seen.startswith(TAKEN) for seen in lines), total)
     if installer.returncode != 0:
         raise SetupError("Could not install the packages; pip said:\n" + "".join(lines[-25:]))
 
 
 def report_progress(line: str, count: int, total: int) -> None:
-    if line.startswith("Collecting") and (sys.stderr.isatty() or count % 20 == 0):
+    if line.startswith(TAKEN) and (sys.stderr.isatty() or count % 20 == 0):
         end = "\r" if sys.stderr.isatty() else "\n"
-        print(f"  {min(count, total)}/{total} {line.split()[1][:50]:<50}", end=end, file=sys.stderr, flush=True)
+        print(
+            f"  {min(count, total)}/{total} {line.split()[1].rpartition('/')[2][:50]:<50}",
+            end=end,
+            file=sys.stderr,
+            flush=True,
+        )
     elif line.startswith("Installing collected"):
         say(f"  unpacking …{'':<50}")
 
@@ -207,7 +217,7 @@ def steps() -> dict[str, Callable[[], int]]:
         "types": lambda: run(module("mypy")),
         "layers": lambda: run([str(VENV / "bin" / "lint-imports")]),
         "migrations": lambda: run(module("app.cli", "migrate", "--check")),
-        "openapi": lambda: run(module("app.cli", "openapi", "--check")),
+        "openapi": lambda: run(module("app.cli.openapi", "--check")),
         "tests": lambda: test([]),
     }
 
@@ -246,6 +256,8 @@ def main(arguments: list[str]) -> int:
     if command in ("bench", "prove"):
         os.chdir(ROOT)
         return replace_process(module("benchmarks" if command == "bench" else "proofs", *rest))
+    if command == "openapi":
+        return replace_process(module("app.cli.openapi", *rest))
     return replace_process(module("app.cli", *arguments))
 
 

@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from app.cli import doctor, ledger, migrate, openapi, serve, worker
+from app.cli import api, counters, doctor, ledger, merchants, migrate, serve, worker
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError, InUseError, ProductionError
 from app.kit.errors import Conflict, Forbidden, InvitreeError, PaymentRequired, Unprocessable
@@ -22,12 +22,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
-app.command("api")(serve.api)
+app.command("api")(api.api)
 app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
+app.command("seed")(merchants.seed)
 app.command("doctor")(doctor.doctor)
-app.command("openapi")(openapi.openapi)
+app.add_typer(counters.app, name="counters")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(merchants.app, name="merchants")
 
 
 def main() -> None:

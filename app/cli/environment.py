@@ -45,13 +45,27 @@ def prepared(data: Path | None = None, *, exclusive: bool = False) -> Iterator[P
         except embedded.InUseError:
             if exclusive:
                 raise
-            yield shared(data_dir)
+            found = shared(data_dir)
+            with entered(found.variables):
+                yield found
         else:
             variables = describe(stack, data_dir)
-            os.environ.update(variables)
+            cleanup.enter_context(entered(variables))
             write_private(data_dir / "running.json", variables)
             cleanup.callback((data_dir / "running.json").unlink, missing_ok=True)
             yield Prepared(variables, stack.owner_url, data_dir, stack)
+
+
+@contextlib.contextmanager
+def entered(variables: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def shared(data_dir: Path) -> Prepared:
@@ -60,7 +74,6 @@ def shared(data_dir: Path) -> Prepared:
         variables: dict[str, str] = json.loads((data_dir / "running.json").read_text("utf-8"))
     except (OSError, ValueError):
         raise embedded.EmbeddedError(f"The servers on {data_dir} are just starting or stopping: try again.") from None
-    os.environ.update(variables)
     return Prepared(variables, variables["DATABASE_OWNER_URL"], data_dir)
 
 

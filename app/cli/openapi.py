@@ -1,4 +1,7 @@
-"""`invitree openapi`: the committed description of the API, written anew or compared with the code."""
+"""`python3 dev.py openapi`: the committed description of the API, written anew or compared with the code.
+
+Not a command of `invitree`: it imports every route, which the others need not wait for.
+"""
 
 from __future__ import annotations
 
@@ -45,3 +48,7 @@ def openapi(
     elif not COMMITTED.exists() or COMMITTED.read_text("utf-8") != description:
         say("openapi.json differs from the code: run `python3 dev.py openapi --write` and commit it.")
         raise typer.Exit(Exit.FAILED)
+
+
+if __name__ == "__main__":
+    typer.run(openapi)

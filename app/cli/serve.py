@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from typing import Annotated
 
 import httpx
 import typer
-import uvicorn
 
 from app.cli import environment
+from app.cli.api import API
 from app.cli.migrate import upgrade
 from app.cli.output import Exit, say
 from app.cli.worker import WORKER
@@ -29,8 +28,6 @@ from app.kit import logging
 from app.settings import Ground, get_settings
 
 START_PATIENCE = 60.0
-# Answers under way are finished within this time; then connections are closed.
-GRACE_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 def api_program(listener: socket.socket, base_url: str, variables: dict[str, str]) -> Program:
-    command = [sys.executable, "-P", "-m", "app.cli", "api", "--fd", str(listener.fileno())]
+    command = [*API, "--fd", str(listener.fileno())]
     return Program(
         name="api",
         spawn=lambda: spawn(command, variables, (listener.fileno(),)),
@@ -125,28 +122,6 @@ def is_healthy(base_url: str) -> bool:
         return False
 
 
-def api(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-    fd: Annotated[int | None, typer.Option(hidden=True)] = None,
-) -> None:
-    """Run the API alone, on the servers named by the environment."""
-    config = uvicorn.Config(
-        "app.main:create_app",
-        factory=True,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
-    with socket.socket(fileno=fd) if fd is not None else listen(host, port) as listener:
-        uvicorn.Server(config).run(sockets=[listener])
-
-
 def serve(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -154,14 +129,26 @@ def serve(
     migrate: Annotated[bool, typer.Option("--migrate", help="On servers of your own: migrate first.")] = False,
 ) -> None:
     """Run API and worker, on the embedded servers or on DATABASE_URL and REDIS_URL."""
-    stop = threading.Event()
-    with contextlib.suppress(KeyboardInterrupt), running(host, port, data, migrate=migrate) as served:
+    with stopped_by_signals(), running(host, port, data, migrate=migrate) as served:
         announce(served)
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, lambda _number, _frame: stop.set())
-        stop.wait()
-        say("Stopping …")
+        threading.Event().wait()
     raise typer.Exit(Exit.DONE)
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Ends what is inside at the first SIGINT or SIGTERM, at any stage; more of them do not disturb the stopping."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, signal.SIG_IGN)
+        say("Stopping …")
+        raise KeyboardInterrupt
+
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, interrupt)
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
 
 
 def announce(served: Running) -> None:

@@ -26,7 +26,8 @@ class Gift:
 
 
 def gifts(rule: RuleDocument) -> list[Gift]:
-    return [*map(_reward_gift, rule.rewards), *map(_commission_gift, rule.commission.levels)]
+    friends_first = sorted(rule.rewards, key=lambda reward: reward.to != "invitee")
+    return [*map(_reward_gift, friends_first), *map(_commission_gift, rule.commission.levels)]
 
 
 def rule_lines(rule: RuleDocument) -> list[str]:

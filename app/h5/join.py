@@ -75,14 +75,21 @@ async def _send(resources: Resources, campaign_id: str, form: JoinForm, *, agree
 async def _verify(resources: Resources, campaign_id: str, form: JoinForm, code: str) -> Response:
     try:
         async with enter(resources, campaign_id) as place:
-            tenant = {"merchant_id": place.merchant.id, "now": place.now}
-            await phone_codes.verify(place.session, subject=form.phone, purpose=PURPOSE, code=code, **tenant)
+            await phone_codes.verify(
+                place.session,
+                merchant_id=place.merchant.id,
+                subject=form.phone,
+                purpose=PURPOSE,
+                code=code,
+                now=place.now,
+            )
             result = await signups.sign_up(
                 place.session,
+                merchant_id=place.merchant.id,
                 campaign_id=campaign_id,
                 identity=MemberIdentity(phone=form.phone, nickname=form.nickname or None, phone_verified=True),
                 invite_code=form.invite_code or None,
-                **tenant,
+                now=place.now,
             )
     except InvitreeError as error:
         step = "code" if error.code.startswith("code_") else "phone"

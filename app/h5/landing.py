@@ -13,6 +13,7 @@ from app.h5 import copy
 from app.h5.pages import redirect, render
 from app.h5.place import Place, enter
 from app.kit import ids, people
+from app.kit.errors import Unprocessable
 from app.referrals import queries as referral_queries
 
 router = APIRouter()
@@ -71,15 +72,12 @@ def page_texts(place: Place) -> dict[str, object]:
 
 async def inviter_name(place: Place, code: str) -> str | None:
     """The inviter's masked nickname; nothing where the code is none of this campaign."""
-    normal = ids.normalise_invite_code(code)
-    if normal is None:
+    tenant = {"merchant_id": place.merchant.id}
+    try:
+        inviter = await referral_queries.by_invite_code(
+            place.session, **tenant, campaign_id=place.campaign.id, invite_code=code
+        )
+    except Unprocessable:
         return None
-    inviter = await referral_queries.by_invite_code(
-        place.session, merchant_id=place.merchant.id, campaign_id=place.campaign.id, invite_code=normal
-    )
-    if inviter is None:
-        return None
-    member = await referral_queries.get_member(
-        place.session, merchant_id=place.merchant.id, member_id=inviter.member_id
-    )
+    member = await referral_queries.get_member(place.session, **tenant, member_id=inviter.member_id)
     return people.mask_name(member.nickname) if member.nickname else "好友"

@@ -43,6 +43,14 @@ def _moment(instant: datetime) -> str:
     return f"{clock.shanghai(instant):%Y-%m-%d %H:%M}"
 
 
+def _mask_contact(typed: str) -> str:
+    """As it was typed, which may be no phone number at all."""
+    try:
+        return people.mask_phone(people.normalise_phone(typed))
+    except ValueError:
+        return "你的手机"
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -56,7 +64,7 @@ def _environment() -> Environment:
         day=_day,
         moment=_moment,
         yuan=money.yuan,
-        mask_phone=people.mask_phone,
+        mask_contact=_mask_contact,
         reward_status=REWARD_STATUS.__getitem__,
         commission_status=COMMISSION_STATUS.__getitem__,
     )
@@ -66,8 +74,8 @@ def _environment() -> Environment:
 _ENVIRONMENT = _environment()
 
 
-def render(name: str, *, status: int = 200, **context: Any) -> Response:
-    body = _ENVIRONMENT.get_template(name).render({"organiser": "", **context})
+def render(template: str, /, *, status: int = 200, **context: Any) -> Response:
+    body = _ENVIRONMENT.get_template(template).render({"organiser": "", **context})
     headers = {"Content-Security-Policy": POLICY, "Content-Language": "zh-CN"}
     return Response(body, status, headers, "text/html; charset=utf-8")
 

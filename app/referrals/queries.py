@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -105,3 +106,8 @@ async def participants_page(
 
 async def members_page(session: AsyncSession, *, merchant_id: str, query: PageQuery) -> Page[Member]:
     return await fetch_page(session, select(Member).where(Member.merchant_id == merchant_id), query)
+
+
+async def nicknames(session: AsyncSession, *, merchant_id: str, member_ids: Sequence[str]) -> dict[str, str | None]:
+    statement = select(Member.id, Member.nickname).where(Member.merchant_id == merchant_id, Member.id.in_(member_ids))
+    return dict((await session.execute(statement)).tuples().all())

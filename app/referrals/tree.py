@@ -79,6 +79,7 @@ def _subtree(merchant_id: str, root: Participant) -> ColumnElement[bool]:
 async def move(session: AsyncSession, *, participant: Participant, inviter: Participant) -> None:
     """Hang a node with everything below it under another. The campaign's lock is held alone, no cycle would come."""
     is_node, is_child = Participant.id == participant.id, Participant.inviter_id == participant.id
+    first, second = (literal(inviter_id, Participant.id.type) for inviter_id in (inviter.id, inviter.inviter_id))
     new_path = inviter.path + rules.segment(participant.number)
     statement = (
         update(Participant)
@@ -86,10 +87,8 @@ async def move(session: AsyncSession, *, participant: Participant, inviter: Part
         .values(
             path=func.concat(new_path, func.substr(Participant.path, len(participant.path) + 1)),
             depth=Participant.depth + (inviter.depth + 1 - participant.depth),
-            inviter_id=case((is_node, inviter.id), else_=Participant.inviter_id),
-            second_inviter_id=case(
-                (is_node, inviter.inviter_id), (is_child, inviter.id), else_=Participant.second_inviter_id
-            ),
+            inviter_id=case((is_node, first), else_=Participant.inviter_id),
+            second_inviter_id=case((is_node, second), (is_child, first), else_=Participant.second_inviter_id),
         )
     )
     await session.execute(statement, execution_options={"synchronize_session": False})

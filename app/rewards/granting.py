@@ -36,10 +36,10 @@ async def _try(session: AsyncSession, merchant_id: str, rewards: Sequence[Reward
         async with session.begin_nested():
             await _decide(session, merchant_id, rewards, now)
     except Exception as error:
-        log.exception("reward_failed", reward_ids=[reward.id for reward in rewards])
-        for reward in rewards:
+        for reward in rewards:  # the savepoint's end made the session forget what it knew of them
             await session.refresh(reward)
-            reward.last_error = f"{type(error).__name__}: {error}"[:500]
+            reward.last_error = str(error).partition("\n")[0][:500] or type(error).__name__
+        log.exception("reward_failed", reward_ids=[reward.id for reward in rewards])
         return False
     return True
 

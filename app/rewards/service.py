@@ -116,7 +116,7 @@ async def ripen(
 async def grant_due(
     session: AsyncSession, *, merchant_id: str, now: datetime, due_by: datetime | None = None, limit: int = 100
 ) -> int:
-    """Grant what is owed, ripe and due, of one merchant; how many rewards were looked at.
+    """Grant what is owed, ripe and due, of one merchant; how many rewards were decided, so that 0 means: not now.
 
     `now` is the merchant's clock. Due is what is so by the real one, or by `due_by` when a test clock was moved.
     """
@@ -134,7 +134,7 @@ async def grant_due(
     )
     due = (await session.scalars(statement, execution_options={"populate_existing": True})).all()
     await grant(session, merchant_id=merchant_id, rewards=due, now=now)
-    return len(due)
+    return sum(reward.status != "owed" for reward in due)
 
 
 async def revoke(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock, ids
 from app.ledger import service
 from app.ledger.service import Leg
-from app.models import LedgerAccount, LedgerEntry
+from app.models import Commission, LedgerAccount, LedgerEntry
+from app.resources import Resources
 
 
 async def move(session: AsyncSession, merchant_id: str, *legs: Leg, kind: str = "test", reference: str = "") -> str:
@@ -35,3 +36,21 @@ async def sum_of_entries(session: AsyncSession, merchant_id: str, kind: str) -> 
         .where(LedgerEntry.merchant_id == merchant_id, LedgerAccount.kind == kind)
     )
     return int(await session.scalar(total) or 0)
+
+
+async def pay_out(resources: Resources, merchant_id: str, member_id: str) -> int:
+    """Everything payable to the member leaves the house, as a payout would book it; the amount."""
+    async with resources.db.tenant(merchant_id) as session:
+        await service.lock(session, merchant_id=merchant_id, currency="CNY", member_ids=[member_id])
+        mine = update(Commission).where(
+            Commission.merchant_id == merchant_id, Commission.member_id == member_id, Commission.status == "payable"
+        )
+        amounts = await session.scalars(mine.values(status="paid").returning(Commission.amount_minor))
+        total = sum(amounts)
+        await move(
+            session, merchant_id, Leg("member_payable", member_id, -total), Leg("member_in_payout", member_id, total)
+        )
+        await move(
+            session, merchant_id, Leg("member_in_payout", member_id, -total), Leg("merchant_payout", None, total)
+        )
+    return total

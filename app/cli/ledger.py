@@ -60,9 +60,14 @@ def show(report: Report) -> None:
     if report.clean:
         say("The ledger is clean: every transaction sums to zero, every balance is accounted for.")
         return
+    # One id a line: they stay whole, and can be copied, on a terminal of 80 columns.
     rows = [
-        (d.check, d.merchant_id, d.subject, d.currency, yuan(d.expected_minor), yuan(d.found_minor))
-        for d in report.differences
+        (
+            "\n".join([found.check, found.merchant_id, *found.subject.split()]),
+            f"{yuan(found.expected_minor)} {found.currency}",
+            f"{yuan(found.found_minor)} {found.currency}",
+        )
+        for found in report.differences
     ]
-    show_table("Differences", ["check", "merchant", "subject", "currency", "expected", "found"], rows)
-    say(f"{len(rows)} differences.")
+    show_table("Differences", ["check and where", "expected", "found"], rows)
+    say(f"{len(rows)} difference{'s' if len(rows) > 1 else ''}.")

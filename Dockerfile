@@ -1,10 +1,10 @@
-FROM python:3.12-slim AS build
+FROM python:3.11-slim AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/invitree
 COPY requirements-runtime.lock /tmp/
 RUN /opt/invitree/bin/pip install --require-hashes --no-deps -r /tmp/requirements-runtime.lock
 
-FROM python:3.12-slim
+FROM python:3.11-slim
 # Pillow finds it at run time; without it Arabic, Thai and joined emoji on posters are drawn unshaped.
 RUN apt-get update && apt-get install -y --no-install-recommends libfribidi0 && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin invitree

@@ -16,6 +16,9 @@ CREATE TABLE campaigns (
     rules_text TEXT,
     poster_template_ids JSONB DEFAULT '[]' NOT NULL,
     cloned_from_id UUID,
+    due_at TIMESTAMP WITH TIME ZONE GENERATED ALWAYS AS (
+        CASE WHEN status = 'scheduled' THEN LEAST(starts_at, ends_at)
+             WHEN status = 'active' OR status = 'paused' THEN ends_at END) STORED,
     published_at TIMESTAMP WITH TIME ZONE,
     ended_at TIMESTAMP WITH TIME ZONE,
     metadata JSONB DEFAULT '{}' NOT NULL,
@@ -27,7 +30,8 @@ CREATE TABLE campaigns (
     CONSTRAINT ck_campaigns_price CHECK (price_minor IS NULL OR price_minor >= 0),
     CONSTRAINT ck_campaigns_stock CHECK (stock IS NULL OR stock >= 0)
 );
-CREATE INDEX ix_campaigns_due ON campaigns (status, starts_at, ends_at);
+CREATE INDEX ix_campaigns_due_at ON campaigns (due_at);
+CREATE INDEX ix_campaigns_merchant_id_due_at ON campaigns (merchant_id, due_at);
 CREATE UNIQUE INDEX uq_campaigns_id ON campaigns (id);
 
 CREATE TABLE campaign_rules (

@@ -3,7 +3,7 @@ CREATE TABLE tracked_events_default PARTITION OF tracked_events DEFAULT;
 
 -- Days to come. What came in while a day had no partition yet is moved into it: it would forbid the partition otherwise.
 CREATE FUNCTION ensure_event_partitions(first_day date, days integer) RETURNS integer
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     day date;
     name text;
@@ -35,7 +35,7 @@ REVOKE ALL ON FUNCTION ensure_event_partitions(date, integer) FROM PUBLIC;
 -- Addresses and agents of one day before `kept_from`, the oldest that still has them. A comment on the partition says
 -- that it is done, so that no day is read twice. Returns how many rows were cleared, or NULL when no day is left.
 CREATE FUNCTION forget_event_origins(kept_from date) RETURNS bigint
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     partition regclass;
     cleared bigint;

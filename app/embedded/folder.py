@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from app.embedded.account import Account
 from app.embedded.errors import EmbeddedError, InUseError
@@ -25,8 +25,7 @@ SOCKET_PARENT = Path("/tmp")  # noqa: S108 - the folder made in it is private an
 @contextlib.contextmanager
 def hold(folder: Path) -> Iterator[None]:
     """Keeps a second launcher out. The kernel lets go when this process ends, however it ends."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("a+", encoding="ascii") as handle:
+    with open_lock(folder) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -40,6 +39,14 @@ def hold(folder: Path) -> Iterator[None]:
         handle.write(str(os.getpid()))
         handle.flush()
         yield
+
+
+def open_lock(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (folder / "lock").open("a+", encoding="ascii")
+    except OSError as error:
+        raise EmbeddedError(f"The data folder {folder} cannot be used: {error.strerror}.") from None
 
 
 def load_passwords(folder: Path, *, cluster_exists: bool) -> dict[str, str]:

@@ -75,6 +75,15 @@ def test_a_second_start_on_the_same_folder_is_refused(own_stack: embedded.Stack,
     assert query(own_stack.app_url, "SELECT 1") == [(1,)]
 
 
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(embedded.EmbeddedError, match="cannot be used: Not a directory"),
+        embedded.start(tmp_path / "file" / "data"),
+    ):
+        pass
+
+
 def test_production_is_refused(private: Path) -> None:
     with pytest.raises(embedded.ProductionError), embedded.start(private / "production", production=True):
         pass

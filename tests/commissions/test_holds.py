@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 
 from app.commissions import queries
 from app.commissions.service import release_due
@@ -95,6 +95,26 @@ async def test_many_workers_release_each_commission_once(till: Till, shop: Shop,
     async with resources.db.tenant(shop.merchant_id) as session:
         told = select(func.count()).select_from(OutboxEvent).where(OutboxEvent.type == "commission.payable")
         assert await session.scalar(told) == 10
+    await till.check_books()
+
+
+async def somebody_waits(resources: Resources) -> None:
+    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(10), resources.db.system() as session:
+        while not await session.scalar(waiting):
+            pass
+
+
+async def test_a_refund_waits_for_a_release_that_is_under_way(till: Till, shop: Shop, resources: Resources) -> None:
+    """Else it would take the money from the bucket that the release has just emptied."""
+    order = await till.sell()
+    end = await hold_end(resources, shop)
+    async with resources.db.tenant(shop.merchant_id) as session:
+        assert await release_due(session, merchant_id=shop.merchant_id, now=end) == 2
+        refund = asyncio.create_task(till.refunded(order["id"], 5_900))
+        await somebody_waits(resources)
+    assert (await refund)["status"] == "applied"
+    assert await till.balance(shop.first) == (0, 0)
     await till.check_books()
 
 

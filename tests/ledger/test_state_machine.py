@@ -22,6 +22,7 @@ from app.kit import clock, ids
 from app.kit.errors import Unprocessable
 from app.ledger.verify import verify
 from app.orders import service
+from app.orders.queries import by_external_id
 from app.orders.refunds import refund_by_external_ids
 from app.orders.rules import NewLine, NewOrder, NewRefund
 from app.resources import Resources
@@ -75,6 +76,17 @@ class Books(RuleBasedStateMachine):
     @rule(order=orders, amount=amounts)
     def refund(self, order: str, amount: int) -> None:
         self.run(self._refund(order, amount))
+
+    @rule(order=orders)
+    def refund_the_rest(self, order: str) -> None:
+        left = self.run(self._left(order))
+        if left:
+            self.run(self._refund(order, left))
+
+    async def _left(self, order: str) -> int:
+        async with self.resources.db.tenant(self.shop.merchant_id) as session:
+            found = await by_external_id(session, merchant_id=self.shop.merchant_id, external_order_id=order)
+            return found.amount_minor - found.refunded_minor if found else 0
 
     async def _refund(self, order: str, amount: int) -> None:
         refund = NewRefund(ids.new("ext"), amount)

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from app.campaigns.document import CommissionLevel, CommissionRule
 from app.kit import clock, ids
-from app.models import Campaign, Commission, Order, OutboxEvent, Participant
+from app.models import Campaign, Commission, Order, OutboxEvent, Participant, Referral
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_participant
 from tests.factories.shops import Shop, Till, open_shop
@@ -81,6 +81,28 @@ async def test_it_says_why_nobody_earns(till: Till, shop: Shop, resources: Resou
     assert [part["reason"] for part in order["explanation"]] == ["not_promoter", None]
     assert [row["level"] for row in order["commissions"]] == [2]
     await till.check_books()
+
+
+@pytest.mark.parametrize(("days", "reasons"), [(1, [None, None]), (-1, ["binding_ended", "binding_ended"])])
+async def test_a_binding_pays_until_it_ends(
+    till: Till, shop: Shop, resources: Resources, days: int, reasons: list[str | None]
+) -> None:
+    async with resources.db.tenant(shop.merchant_id) as session:
+        referral = Referral(
+            merchant_id=shop.merchant_id,
+            id=ids.new("ref"),
+            campaign_id=shop.campaign.id,
+            inviter_id=shop.first.id,
+            invitee_id=shop.buyer.id,
+            bound_at=clock.utcnow() - clock.days(30),
+            binding_ends_at=clock.utcnow() + clock.days(days),
+            new_member=True,
+            decision={},
+        )
+        session.add(referral)
+    order = await till.sell()
+    assert [part["reason"] for part in order["explanation"]] == reasons
+    assert len(order["commissions"]) == 2 - 2 * (days < 0)
 
 
 async def test_fixed_sums_are_cut_by_the_cap(

@@ -142,8 +142,8 @@ AccountDep = Annotated[Tenant, Depends(get_account, scope="function")]
 PublicSession = Annotated[AsyncSession, Depends(get_public, scope="function")]
 
 
-def require_idempotency_key(request: Request) -> None:
-    """For what moves money: a retry without a key could move it twice."""
+def require_idempotency_key(request: Request, _: PrincipalDep) -> None:
+    """For what moves money: a retry without a key could move it twice. Who it is, is asked first."""
     if "idempotency-key" not in request.headers:
         raise BadRequest("idempotency_key_missing", "This call moves money: send an Idempotency-Key.")
 

@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from app.cli import api, counters, doctor, ledger, merchants, migrate, serve, worker
+from app.cli import api, counters, doctor, ledger, merchants, migrate, payouts, serve, worker
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError, InUseError, ProductionError
 from app.kit.errors import Conflict, Forbidden, InvitreeError, PaymentRequired, Unprocessable
@@ -30,6 +30,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(counters.app, name="counters")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(merchants.app, name="merchants")
+app.add_typer(payouts.app, name="payouts")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.commissions.service import close_netted
 from app.db.types import Id
 from app.kit import ids
 from app.ledger import service as ledger
@@ -115,31 +116,46 @@ async def take(
 
 
 async def give_back(
-    session: AsyncSession, *, merchant_id: str, withdrawals: Sequence[Withdrawal], status: str, now: datetime
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    withdrawals: Sequence[Withdrawal],
+    status: str,
+    now: datetime,
+    progress: Progress = silent,
 ) -> None:
     """Failed or cancelled: the commissions are payable again."""
     await _lock(session, merchant_id, withdrawals)
     mine = Commission.withdrawal_id.in_([withdrawal.id for withdrawal in withdrawals])
     free = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     await session.execute(free.values(status="payable", withdrawal_id=None))
-    for withdrawal in withdrawals:
+    members = {withdrawal.member_id for withdrawal in withdrawals}
+    await close_netted(session, merchant_id=merchant_id, member_ids=members)
+    for done, withdrawal in enumerate(withdrawals, start=1):
         withdrawal.status = status
         await _post(session, withdrawal, "withdrawal_returned", withdrawal.id, "in_payout", "payable", now)
+        progress(done, len(withdrawals))
     await session.flush()
     await session.execute(_CLOSE, {"merchant_id": merchant_id, "members": [each.member_id for each in withdrawals]})
 
 
 async def settle(
-    session: AsyncSession, *, merchant_id: str, paid: Sequence[tuple[Payout, Withdrawal]], now: datetime
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    paid: Sequence[tuple[Payout, Withdrawal]],
+    now: datetime,
+    progress: Progress = silent,
 ) -> Sequence[Commission]:
     """Paid: the money has left the house. Returns the commissions that it paid."""
     await _lock(session, merchant_id, [withdrawal for _, withdrawal in paid])
     mine = Commission.withdrawal_id.in_([withdrawal.id for _, withdrawal in paid])
     pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     commissions = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
-    for payout, withdrawal in paid:
+    for done, (payout, withdrawal) in enumerate(paid, start=1):
         withdrawal.status = "paid"
         await _post(session, withdrawal, "payout_paid", payout.id, "in_payout", None, now)
+        progress(done, len(paid))
     await session.flush()
     return commissions
 

@@ -14,6 +14,7 @@ from app.db import outbox
 from app.models import Commission, Payout, PayoutBatch, Withdrawal
 from app.payouts import acting, moves, queries, result_rules, rules
 from app.payouts.locks import lock_batches
+from app.payouts.moves import Progress, silent
 from app.payouts.result_file import Fault, ResultFile, ResultRow
 from app.payouts.result_rules import SETTLED, Known
 from app.payouts.views import payout_view
@@ -39,7 +40,14 @@ class Imported:
 
 
 async def import_results(
-    session: AsyncSession, *, merchant_id: str, batch_id: str, file: ResultFile, actor_id: str, now: datetime
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    batch_id: str,
+    file: ResultFile,
+    actor_id: str,
+    now: datetime,
+    progress: Progress = silent,
 ) -> Imported:
     """Follow each row that can be read in one way; part of a batch is enough, and the same file again changes nothing.
 
@@ -53,7 +61,7 @@ async def import_results(
     known = {payout.id: Known(payout.status, payout.external_id) for payout in payouts}
     verdict = result_rules.judge(file, known, now=now)
     paid, failed = await _apply(session, batch, verdict.apply, now)
-    await _announce(session, batch, paid, failed, now)
+    await _announce(session, batch, paid, failed, now, progress)
     unsettled = sum(payout.status not in SETTLED for payout in payouts)
     if batch.status == "exported" and unsettled == 0:
         batch.status, batch.settled_at = "settled", now
@@ -80,7 +88,12 @@ async def _apply(
 
 
 async def _announce(
-    session: AsyncSession, batch: PayoutBatch, paid: Sequence[Pair], failed: Sequence[Pair], now: datetime
+    session: AsyncSession,
+    batch: PayoutBatch,
+    paid: Sequence[Pair],
+    failed: Sequence[Pair],
+    now: datetime,
+    progress: Progress,
 ) -> None:
     """Move the money, and owe the world the events of it."""
     merchant_id = batch.merchant_id
@@ -89,10 +102,12 @@ async def _announce(
     )
     commissions: Sequence[Commission] = []
     if paid:
-        commissions = await moves.settle(session, merchant_id=merchant_id, paid=paid, now=now)
+        commissions = await moves.settle(session, merchant_id=merchant_id, paid=paid, now=now, progress=progress)
     if failed:
         returned = [withdrawal for _, withdrawal in failed]
-        await moves.give_back(session, merchant_id=merchant_id, withdrawals=returned, status="failed", now=now)
+        await moves.give_back(
+            session, merchant_id=merchant_id, withdrawals=returned, status="failed", now=now, progress=progress
+        )
     for type_, pairs in (("payout.paid", paid), ("payout.failed", failed)):
         shown = [payout_view(payout, held[withdrawal.id]) for payout, withdrawal in pairs]
         await outbox.emit_many(session, merchant_id, type_, shown, at=now)

@@ -10,7 +10,7 @@ from app.kit.money import yuan
 
 MINIMUM_MINOR = 100
 
-Step = Literal["build", "approve", "export", "import", "cancel"]
+Step = Literal["look", "build", "approve", "export", "import", "cancel"]
 Reason = Literal[
     "withdrawal_open",
     "ledger_disagrees",
@@ -23,6 +23,7 @@ Reason = Literal[
 _MAKERS = frozenset({"owner", "finance", "operator"})
 _CHECKERS = frozenset({"owner", "finance"})
 _MAY: dict[Step, frozenset[str]] = {
+    "look": _MAKERS | {"viewer"},
     "build": _MAKERS,
     "approve": _CHECKERS,
     "export": _CHECKERS,

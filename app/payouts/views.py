@@ -8,7 +8,7 @@ from typing import Any
 from app.kit import people
 from app.models import PayeeAccount, Payout, PayoutBatch, Withdrawal
 from app.payouts import payees
-from app.payouts.planning import Skipped
+from app.payouts.planning import Planned, Skipped
 
 
 def payee_account_view(account: PayeeAccount) -> dict[str, Any]:
@@ -61,6 +61,19 @@ def payout_view(payout: Payout, commission_ids: Sequence[str]) -> dict[str, Any]
 
 def skipped_view(skipped: Skipped) -> dict[str, Any]:
     return {"member_id": skipped.member_id, "amount_minor": skipped.amount_minor, "reason": skipped.reason}
+
+
+def planned_view(planned: Planned, account: PayeeAccount, currency: str) -> dict[str, Any]:
+    return {
+        "member_id": planned.member_id,
+        "payee_account_id": account.id,
+        "channel": account.kind,
+        "account": payees.mask(account.kind, account.account),
+        "real_name": people.mask_name(account.real_name),
+        "amount_minor": planned.amount_minor,
+        "currency": currency,
+        "requested": planned.withdrawal is not None,
+    }
 
 
 def batch_view(batch: PayoutBatch) -> dict[str, Any]:

@@ -4,14 +4,16 @@ import asyncio
 import os
 
 import pytest
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import Database
 from app.kit import ids
 from app.kit.errors import Conflict, InvitreeError, NotFound
+from app.ledger import service as ledger
 from app.ledger.service import Leg
-from app.models import Participant, Withdrawal
-from app.payouts import reconciliation, service, withdrawals
+from app.models import Commission, Participant, Withdrawal
+from app.payouts import queries, reconciliation, service, withdrawals
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.money import move
@@ -154,6 +156,59 @@ async def test_fifty_at_once_take_the_money_once(merchant: MerchantFixture, reso
     async with resources.db.tenant(merchant.test_id) as session:
         assert await buckets(session, promoter) == (0, 2_100, 0)
         assert (await reconciliation.reconcile(session, merchant_id=merchant.test_id)).differences == []
+
+
+async def test_a_refund_under_way_is_waited_for(merchant: MerchantFixture, resources: Resources) -> None:
+    async with resources.db.tenant(merchant.test_id) as session:
+        promoter = await make_payable(session, merchant.test_id, 1_000)
+        (earned,) = (await session.scalars(select(Commission))).all()
+
+    async def request() -> int:
+        async with resources.db.tenant(merchant.test_id) as session:
+            return (await withdraw(session, promoter)).amount_minor
+
+    async with resources.db.tenant(merchant.test_id) as session:
+        scope = {"merchant_id": merchant.test_id, "currency": "CNY"}
+        await ledger.lock(session, **scope, member_ids=[promoter.member_id])
+        waiting = asyncio.create_task(request())
+        await until_blocked(resources, waiting)
+        await make_commission(session, promoter, -300, reverses=earned)
+    assert await waiting == 700
+
+
+async def until_blocked(resources: Resources, task: asyncio.Task[int]) -> None:
+    """The task has come as far as a lock that somebody else holds."""
+    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    async with asyncio.timeout(10), resources.db.app_engine.connect() as connection:
+        while not task.done() and not await connection.scalar(blocked):
+            await asyncio.wait({task}, timeout=0.01)
+
+
+async def test_withdrawals_are_cancelled_while_their_batch_is_approved(
+    merchant: MerchantFixture, resources: Resources
+) -> None:
+    own = merchant.test_id
+    async with resources.db.tenant(own) as session:
+        for _ in range(8):
+            await make_payable(session, own, 500)
+        maker, checker = [await make_user(session, own, "owner") for _ in range(2)]
+        batch = (await service.build(session, merchant_id=own, actor_id=maker, now=NOW)).batch
+        asked = (await session.scalars(select(Withdrawal.id).order_by(Withdrawal.id))).all()
+
+    async def cancel(withdrawal_id: str) -> None:
+        async with resources.db.tenant(own) as session:
+            await withdrawals.cancel(session, merchant_id=own, withdrawal_id=withdrawal_id, now=NOW)
+
+    async def approve() -> None:
+        async with resources.db.tenant(own) as session:
+            scope = {"merchant_id": own, "batch_id": batch.id, "actor_id": checker}
+            await service.approve(session, **scope, now=NOW)
+
+    await asyncio.gather(*map(cancel, asked[4:]), approve(), *map(cancel, asked[1:4]))
+    async with resources.db.tenant(own) as session:
+        left = await queries.get_batch(session, merchant_id=own, batch_id=batch.id)
+        assert (left.status, left.payout_count, left.total_minor) == ("approved", 1, 500)
+        assert (await reconciliation.reconcile(session, merchant_id=own)).differences == []
 
 
 async def test_a_withdrawal_and_a_build_at_once_pay_once(merchant: MerchantFixture, resources: Resources) -> None:

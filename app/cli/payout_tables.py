@@ -1,0 +1,106 @@
+"""How payouts look at a terminal, and where their files go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.markup import escape
+
+from app.cli.output import Exit, say, show_table
+from app.kit.money import yuan
+
+SHOWN = 50
+
+_WHY = {
+    "withdrawal_open": "another withdrawal is under way",
+    "ledger_disagrees": "ledger and commissions differ: reconcile",
+    "negative_balance": "refunds took more than was earned",
+    "nothing_payable": "earned and refunded come to nothing",
+    "below_minimum": "less than 1.00",
+    "payee_account_missing": "no payee account",
+}
+
+
+def show_plan(plan: dict[str, Any]) -> None:
+    rows = [
+        (one["member_id"], one["channel"], one["account"], one["real_name"], yuan(one["amount_minor"]))
+        for one in plan["payouts"]
+    ]
+    _table("To be paid", ["member", "channel", "account", "name", plan["currency"]], rows)
+    say(f"{plan['count']} payouts, {yuan(plan['total_minor'])} {plan['currency']} in all.")
+
+
+def show_skipped(skipped: Sequence[dict[str, Any]]) -> None:
+    if skipped:
+        rows = [(one["member_id"], yuan(one["amount_minor"]), _WHY[one["reason"]]) for one in skipped]
+        _table("Skipped", ["member", "balance", "why"], rows)
+
+
+def show_batch(batch: dict[str, Any]) -> None:
+    row = (batch["id"], batch["number"], batch["status"], batch["payout_count"], yuan(batch["total_minor"]))
+    _table("Payout batch", ["batch", "number", "status", "payouts", batch["currency"]], [row])
+
+
+def show_results(done: dict[str, Any]) -> None:
+    names = ["paid", "failed", "unchanged", "open"]
+    _table("Results", [*names, "refused"], [[*(done[name] for name in names), len(done["refused"])]])
+    if done["refused"]:
+        rows = [(one["line"], one["payout_id"], one["code"], one["detail"]) for one in done["refused"]]
+        _table("Rows not followed", ["line", "payout", "code", "why"], rows)
+
+
+def show_report(report: dict[str, Any]) -> None:
+    totals = report["totals"]
+    shown = [yuan(value) if name.endswith("_minor") else value for name, value in totals.items()]
+    _table("Compared", [name.removesuffix("_minor").replace("_", " ") for name in totals], [shown])
+    if report["ok"]:
+        say("Payouts, withdrawals, commissions and the ledger agree.")
+        return
+    rows = [(one["check"], one["subject_id"], one["expected"], one["found"]) for one in report["differences"]]
+    _table("Differences", ["check", "subject", "expected", "found"], rows)
+
+
+def show_stuck(stuck: Sequence[dict[str, Any]]) -> None:
+    rows = [
+        (one["check"], one["subject_id"], f"{one['since']:%Y-%m-%d %H:%M}", yuan(one["amount_minor"]), one["waits_for"])
+        for one in stuck
+    ]
+    _table("Stuck", ["what", "subject", "since (UTC)", "amount", "waits for"], rows)
+
+
+def target(out: Path | None, name: str) -> Path:
+    """The file to write: `out`, or `name` in it where it is a folder."""
+    path = out or Path()
+    path = path / name if path.is_dir() else path
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}", param_hint="--out")
+    return path
+
+
+def write(path: Path, content: bytes) -> None:
+    """Whole or not at all, readable by its owner only: it holds names and accounts."""
+    half = path.with_name(f".{path.name}.part")
+    try:
+        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+        half.replace(path)
+    except OSError as error:
+        say(f"The batch is exported, but {escape(str(path))} could not be written: {error.strerror}.")
+        say("Run the same command with another --out: it is the same file to the byte.")
+        raise typer.Exit(Exit.FAILED) from None
+
+
+def say_file(file: dict[str, Any], *, written: bool) -> None:
+    say(f"{'Written' if written else 'Would be written'}: {escape(file['path'])} (SHA-256 {file['sha256']})")
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """The first rows, with a word on those left out; `--json` has all."""
+    shown = [[cell if isinstance(cell, int) else escape(str(cell)) for cell in row] for row in rows[:SHOWN]]
+    show_table(title, columns, shown)
+    if len(rows) > SHOWN:
+        say(f"… and {len(rows) - SHOWN} more; --json shows all.")

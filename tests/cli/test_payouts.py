@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import csv
+import os
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from app import cli
+from app.models import AuditEntry, PayoutBatch
+from app.resources import Resources
+from tests.factories import MerchantFixture
+from tests.factories.payables import make_payable, make_user
+
+HEAD = "payout_id,status,external_id,reason,paid_at\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A merchant with 17.70 and 5.00 payable, 0.99 below the minimum, and its people."""
+
+    merchant_id: str
+    maker: str
+    checker: str
+
+
+@pytest.fixture
+async def shop(merchant: MerchantFixture, resources: Resources) -> Shop:
+    return await furnish(resources, merchant.test_id)
+
+
+async def furnish(resources: Resources, merchant_id: str) -> Shop:
+    async with resources.db.tenant(merchant_id) as session:
+        for amount in (1_770, 500, 99):
+            await make_payable(session, merchant_id, amount)
+        maker, checker = await make_user(session, merchant_id, "operator"), await make_user(session, merchant_id)
+    return Shop(merchant_id, maker, checker)
+
+
+class Terminal:
+    """Runs the commands of one merchant as its shell would, and reads what they printed."""
+
+    def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.shop, self.monkeypatch, self.capsys = shop, monkeypatch, capsys
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        argv = ["invitree", "payouts", *words, "--merchant", self.shop.merchant_id]
+        self.monkeypatch.setattr(sys, "argv", argv)
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = self.capsys.readouterr()
+        return code, printed.out, printed.err
+
+    def read(self, *words: str) -> dict[str, Any]:
+        code, out, err = self.run(*words, "--json")
+        assert code == 0, err
+        found: dict[str, Any] = msgspec.json.decode(out)
+        return found
+
+    def build(self) -> str:
+        found = self.read("build", "--as", self.shop.maker, "--execute")
+        return str(found["batch"]["id"])
+
+    def exported(self, out: Path) -> str:
+        batch = self.build()
+        acts = ["--batch", batch, "--as", self.shop.checker, "--execute"]
+        self.read("approve", *acts)
+        self.read("export", *acts, "--out", str(out))
+        return batch
+
+
+@pytest.fixture
+def terminal(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(shop, monkeypatch, capsys)
+
+
+def test_preview_shows_who_is_paid_and_who_is_not(terminal: Terminal) -> None:
+    code, out, err = terminal.run("preview")
+    assert code == 0
+    assert "17.70" in out
+    assert "less than 1.00" in out
+    assert "2 payouts, 22.70 CNY in all." in err
+    found = terminal.read("preview", "--as", terminal.shop.checker)
+    assert (found["count"], found["total_minor"]) == (2, 2_270)
+    assert [one["reason"] for one in found["skipped"]] == ["below_minimum"]
+    assert all(payout["account"].startswith("****") for payout in found["payouts"])
+
+
+def test_nothing_is_changed_without_execute(terminal: Terminal) -> None:
+    code, out, err = terminal.run("build", "--as", terminal.shop.maker)
+    assert code == 0
+    assert "Dry run" in err
+    assert "22.70" in out
+    tried = terminal.read("build", "--as", terminal.shop.maker)
+    assert (tried["executed"], tried["batch"]["payout_count"]) == (False, 2)
+    built = terminal.read("build", "--as", terminal.shop.maker, "--execute")
+    assert built["executed"]
+    assert built["batch"]["number"] != tried["batch"]["number"]
+
+
+def test_from_build_to_settled(terminal: Terminal, tmp_path: Path) -> None:
+    batch = terminal.build()
+    acts = ["--batch", batch, "--as", terminal.shop.checker]
+    assert terminal.read("approve", *acts, "--execute")["batch"]["status"] == "approved"
+    dry = terminal.run("export", *acts, "--out", str(tmp_path))
+    assert (dry[0], list(tmp_path.iterdir())) == (0, [])
+    file = Path(terminal.read("export", *acts, "--out", str(tmp_path), "--execute")["file"]["path"])
+    assert (file.parent, stat.S_IMODE(file.stat().st_mode)) == (tmp_path, 0o600)
+    terminal.read("export", *acts, "--out", str(tmp_path / "again.csv"), "--execute")
+    assert (tmp_path / "again.csv").read_bytes() == file.read_bytes()
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    assert sorted(row["amount"] for row in rows) == ["17.70", "5.00"]
+    results = tmp_path / "results.csv"
+    lines = [f"{row['payout_id']},paid,B{number},,\n" for number, row in enumerate(rows)]
+    results.write_text(HEAD + "".join(lines), "gb18030")
+    tried = terminal.read("import", str(results), *acts)
+    assert (tried["executed"], tried["paid"], tried["batch"]["status"]) == (False, 2, "settled")
+    done = terminal.read("import", str(results), *acts, "--execute")
+    assert (done["paid"], done["open"], done["batch"]["status"]) == (2, 0, "settled")
+    assert terminal.read("import", str(results), *acts, "--execute")["unchanged"] == 2
+    assert terminal.read("reconcile")["totals"]["paid_minor"] == 2_270
+    assert terminal.run("doctor")[0] == 0
+
+
+def test_xlsx_is_written_too(terminal: Terminal, tmp_path: Path) -> None:
+    batch = terminal.exported(tmp_path / "a.csv")
+    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute", "--format", "xlsx"]
+    found = terminal.read("export", *acts, "--out", str(tmp_path))["file"]
+    assert found["path"].endswith(".xlsx")
+    assert Path(found["path"]).read_bytes().startswith(b"PK")
+
+
+def test_the_maker_is_refused_with_three(terminal: Terminal) -> None:
+    batch = terminal.build()
+    code, out, err = terminal.run("approve", "--batch", batch, "--as", terminal.shop.maker, "--execute")
+    assert (code, out) == (3, "")
+    assert "role_not_allowed" in err
+    code, _, err = terminal.run("export", "--batch", batch, "--as", terminal.shop.checker, "--execute")
+    assert code == 3
+    assert "batch_not_approved" in err
+
+
+def test_rows_that_were_not_followed_exit_with_four_or_three(terminal: Terminal, tmp_path: Path) -> None:
+    batch = terminal.exported(tmp_path / "a.csv")
+    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
+    first = (tmp_path / "a.csv").read_text("utf-8").splitlines()[1].partition(",")[0]
+    results = tmp_path / "results.csv"
+    results.write_text(f"{HEAD}{first},paid,B1,,\npay_1,paid,,[bold]x,\n")
+    code, out, _ = terminal.run("import", str(results), *acts)
+    assert code == 4
+    assert "payout_id_invalid" in out
+    results.write_text(f"{HEAD}{first},failed,,,\n")
+    code, out, _ = terminal.run("import", str(results), *acts)
+    assert code == 3
+    assert "result_changed" in out
+    results.write_bytes(b"\xff\xff")
+    assert terminal.run("import", str(results), *acts)[0] == 3
+
+
+def test_cancel_frees_the_money_for_the_next_batch(terminal: Terminal) -> None:
+    batch = terminal.build()
+    acts = ["--batch", batch, "--as", terminal.shop.maker, "--reason", "金额有误"]
+    assert terminal.read("cancel", *acts, "--execute")["batch"]["status"] == "cancelled"
+    assert terminal.read("preview")["total_minor"] == 2_270
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["build"], 2),
+        (["build", "--as", "usr_x"], 1),
+        (["approve", "--batch", "bat_x", "--as", "usr_x"], 1),
+        (["import", "/nowhere.csv", "--batch", "bat_x", "--as", "usr_x"], 2),
+        (["preview", "--campaign", "cmp_x"], 1),
+        (["nonsense"], 2),
+    ],
+)
+def test_mistakes_have_their_exit_codes(terminal: Terminal, words: list[str], code: int) -> None:
+    assert terminal.run(*words)[0] == code
+
+
+def test_a_folder_that_is_not_there_changes_nothing(terminal: Terminal, tmp_path: Path) -> None:
+    batch = terminal.build()
+    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
+    terminal.read("approve", *acts)
+    assert terminal.run("export", *acts, "--out", str(tmp_path / "no" / "a.csv"))[0] == 2
+    assert terminal.read("approve", *acts)["batch"]["status"] == "approved"
+
+
+def test_no_merchant_is_found_under_another_id(terminal: Terminal) -> None:
+    terminal.shop = Shop("cmp_1", "", "")
+    assert terminal.run("preview")[0] == 2
+    terminal.shop = Shop("mch_01h2xcejqtf2nbrexx3vqjhp41", "", "")
+    code, _, err = terminal.run("preview")
+    assert (code, "merchant_not_found" in err) == (1, True)
+
+
+async def test_what_was_done_is_in_the_audit_log(shop: Shop, resources: Resources) -> None:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "app.cli",
+        "payouts",
+        "build",
+        "--merchant",
+        shop.merchant_id,
+        "--as",
+        shop.maker,
+    ]
+    for more in ([], ["--execute"]):
+        done = subprocess.run([*command, *more], capture_output=True, check=False, env=os.environ)  # noqa: ASYNC221
+        assert done.returncode == 0, done.stderr.decode()
+    async with resources.db.tenant(shop.merchant_id) as session:
+        (entry,) = (await session.scalars(select(AuditEntry))).all()
+        (batch,) = (await session.scalars(select(PayoutBatch))).all()
+    assert (entry.action, entry.actor, entry.subject_id) == ("payout_batch.built", shop.maker, batch.id)
+
+
+async def test_live_merchants_are_paid_the_same_way(merchant: MerchantFixture, resources: Resources) -> None:
+    shop = await furnish(resources, merchant.live_id)
+    command = [sys.executable, "-P", "-m", "app.cli", "payouts", "preview", "--json", "--merchant", shop.merchant_id]
+    done = subprocess.run(command, capture_output=True, check=False, env=os.environ)  # noqa: ASYNC221
+    assert msgspec.json.decode(done.stdout)["total_minor"] == 2_270

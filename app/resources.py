@@ -40,6 +40,6 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         yield Resources(settings, db, redis, renderer, tracker)
     finally:
         await tracker.close()
-        renderer.close()
+        await renderer.close()
         await redis.aclose()
         await db.close()

@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from app.cli import api, counters, doctor, ledger, merchants, migrate, payouts, serve, worker
+from app.cli.demo import command as demo
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError, InUseError, ProductionError
 from app.kit.errors import Conflict, Forbidden, InvitreeError, PaymentRequired, Unprocessable
@@ -25,6 +26,7 @@ app.command("serve")(serve.serve)
 app.command("api")(api.api)
 app.command("worker")(worker.worker)
 app.command("migrate")(migrate.migrate)
+app.command("demo")(demo.demo)
 app.command("seed")(merchants.seed)
 app.command("doctor")(doctor.doctor)
 app.add_typer(counters.app, name="counters")

@@ -1,4 +1,4 @@
-"""The demonstration's own account of what must come out, kept beside the play and by other means than the application."""
+"""The demonstration's own account of what must come out, kept by other means than the application's."""
 
 from __future__ import annotations
 

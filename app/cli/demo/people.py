@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
 _GIVEN = (
-    "子涵 欣怡 梓轩 浩然 诗琪 雨桐 宇航 思远 佳宁 明哲 若曦 一诺 书瑶 俊杰 静怡 博文 晓彤 志强 丽娜 建国 "
-    "小满 知夏 念安 清越 沐阳 嘉禾 南星 云舒 承恩 语嫣"
-).split()
+    "子涵 欣怡 梓轩 浩然 诗琪 雨桐 宇航 思远 佳宁 明哲 若曦 一诺 书瑶 俊杰 静怡 "
+    "博文 晓彤 志强 丽娜 建国 小满 知夏 念安 清越 沐阳 嘉禾 南星 云舒 承恩 语嫣"
+)
 _DECORATIONS = ("", "", "", "", "🌸", "✨", "☀️", "🍀", "👩‍💻", "🐼", "🎈", "👍🏻", "🇨🇳", "☕")
 _PALETTE = ("#f6c28b", "#f2a7a0", "#a8d5ba", "#9ec5e8", "#cdb4db", "#ffe08a", "#b8c0ff", "#f7b7d2")
 
@@ -28,7 +28,7 @@ class Person:
 
 
 def make_person(number: int, rng: random.Random) -> Person:
-    name = rng.choice(_SURNAMES) + rng.choice(_GIVEN)
+    name = rng.choice(_SURNAMES) + rng.choice(_GIVEN.split())
     return Person(
         external_id=f"user-{number:05d}",
         nickname=name + rng.choice(_DECORATIONS),

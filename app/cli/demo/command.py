@@ -1,0 +1,99 @@
+"""`invitree demo`: starts everything, plays a whole campaign over HTTP, checks it, and keeps serving."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from app.cli import output
+from app.cli.demo import checking, opening, paying, spreading, tables
+from app.cli.demo.client import DemoError
+from app.cli.demo.stage import Stage
+from app.cli.environment import CHECKOUT
+from app.cli.output import Exit, say
+from app.cli.serve import running
+from app.ledger import verify
+from app.resources import Resources, open_resources
+from app.settings import get_settings
+
+SCANS_PER_PERSON = 4
+EVENTS_PER_PERSON = 20
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Check the outcome and stop; exit 1 on any difference.")] = False,
+    people: Annotated[int, typer.Option(min=20, max=5_000, help="How many friends sign up.")] = 150,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
+) -> None:
+    """Play a whole campaign against a running server: posters, scans, signups, orders, refunds, payouts."""
+    with running("127.0.0.1", 0 if once else port, data) as served:
+        found = asyncio.run(_play(served.base_url, people))
+        for difference in found:
+            say(f"[red]difference[/red] {difference}")
+        say("Everything adds up." if not found else f"{len(found)} differences.")
+        if not once:
+            _serve_on(served.base_url)
+    raise typer.Exit(Exit.FAILED if found else Exit.DONE)
+
+
+async def _play(base_url: str, people: int) -> list[str]:
+    async with (
+        httpx.AsyncClient(base_url=base_url, timeout=60, trust_env=False) as http,
+        open_resources(get_settings()) as resources,
+    ):
+        with output.progress() as progress:
+            stage = Stage(http, people, _folder(), progress)
+            found = await _play_and_check(stage, resources)
+        if not stage.batch:
+            return found
+        async with resources.db.system() as session:
+            report = await verify.verify(session, merchant_id=None)
+        await tables.show_all(stage, report)
+        tables.show_places(stage, base_url)
+        return found
+
+
+async def _play_and_check(stage: Stage, resources: Resources) -> list[str]:
+    found: list[str] = []
+    try:
+        await _acts(stage)
+        found = await checking.differences(stage, resources)
+    except* DemoError as failed:
+        found = [str(error) for error in failed.exceptions]
+    return found
+
+
+async def _acts(stage: Stage) -> None:
+    await opening.register(stage)
+    await opening.publish(stage)
+    await opening.enrol_promoters(stage)
+    await spreading.spread(stage)
+    await spreading.scan_posters(stage, stage.people * SCANS_PER_PERSON)
+    await spreading.report_events(stage, stage.people * EVENTS_PER_PERSON)
+    await spreading.buy(stage)
+    await spreading.refund(stage, share=0.08, amounts=(5_900, 2_000, 1_111))
+    await paying.pass_the_hold(stage)
+    await paying.give_accounts(stage)
+    await paying.pay_out(stage)
+    await spreading.refund(stage, share=0.04, amounts=(5_900, 999), after_payout=True)
+
+
+def _folder() -> Path:
+    folder = CHECKOUT / ".data" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _serve_on(base_url: str) -> None:
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda _number, _frame: stop.set())
+    say(f"Still serving at {base_url}; stop with Ctrl-C.")
+    stop.wait()

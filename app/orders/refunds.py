@@ -54,8 +54,11 @@ async def refund_by_external_ids(
     return row, is_new
 
 
-async def apply_parked(session: AsyncSession, *, order: Order, now: datetime) -> None:
-    """What came before the order, in the order it came; what does not fit is refused, and keeps the reason."""
+async def apply_parked(session: AsyncSession, *, order: Order, now: datetime) -> int:
+    """What came before the order, in the order it came; what does not fit is refused, and keeps the reason.
+
+    How many there were.
+    """
     parked = (
         select(Refund)
         .where(
@@ -66,7 +69,8 @@ async def apply_parked(session: AsyncSession, *, order: Order, now: datetime) ->
         .order_by(Refund.id)
         .with_for_update()
     )
-    for row in (await session.scalars(parked)).all():
+    waiting = (await session.scalars(parked)).all()
+    for row in waiting:
         lines = tuple(NewLine(line["external_line_id"], line["amount_minor"]) for line in row.lines)
         refund = NewRefund(row.external_refund_id, row.amount_minor, row.currency, row.refunded_at, lines)
         try:
@@ -74,6 +78,7 @@ async def apply_parked(session: AsyncSession, *, order: Order, now: datetime) ->
         except Unprocessable as misfit:
             row.status, row.refusal, row.order_id = "refused", misfit.code, order.id
             await session.flush()
+    return len(waiting)
 
 
 async def _claim(

@@ -45,10 +45,11 @@ async def create(
     # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
     require_open(campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
     await _take_stock(session, campaign)
-    row = await _keep(session, campaign, buyer, order, now)
+    made = await _keep(session, campaign, buyer, order, now)
     await order_paid(session, buyer=buyer, now=now)
-    await apply_parked(session, order=row, now=now)
-    return await queries.detail(session, merchant_id=merchant_id, order=row), True
+    if await apply_parked(session, order=made.order, now=now):
+        made = await queries.detail(session, merchant_id=merchant_id, order=made.order)
+    return made, True
 
 
 async def _buyer(session: AsyncSession, merchant_id: str, order: NewOrder) -> Participant:
@@ -80,7 +81,9 @@ async def _take_stock(session: AsyncSession, campaign: Campaign) -> None:
         raise Conflict("out_of_stock", "The campaign's stock is sold.")
 
 
-async def _keep(session: AsyncSession, campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime) -> Order:
+async def _keep(
+    session: AsyncSession, campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime
+) -> OrderDetail:
     merchant_id, version = campaign.merchant_id, campaign.rule_version
     document = await campaigns.get_rule(session, merchant_id=merchant_id, campaign_id=campaign.id, version=version)
     wanted = order.lines_or_whole()
@@ -99,8 +102,9 @@ async def _keep(session: AsyncSession, campaign: Campaign, buyer: Participant, o
         session.add_all(rows)
         await session.flush()
     earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=document.commission, now=now)
-    await outbox.emit(session, merchant_id, "order.paid", order_view(OrderDetail(row, lines, earned, [])), at=now)
-    return row
+    made = OrderDetail(row, lines, earned, [])
+    await outbox.emit(session, merchant_id, "order.paid", order_view(made), at=now)
+    return made
 
 
 def _row(campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime) -> Order:

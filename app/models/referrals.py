@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Sequence, String, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Computed, Index, Sequence, String, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,6 +21,9 @@ class Participant(TenantRow, Base):
 
     `path` is the numbers from the root to this node in base 36, each ended by a dot (`1.4.2s.`): descendants share it
     as a prefix, ancestors are read out of it. `inviter_id` is level 1, `second_inviter_id` level 2.
+
+    `path_head` is what the index holds of it. A column, because under row-level security an index on `left(path, …)`
+    is never used: that function is not leakproof.
     """
 
     __tablename__ = "participants"
@@ -34,7 +37,7 @@ class Participant(TenantRow, Base):
         Index("uq_participants_number", "merchant_id", "campaign_id", "number", unique=True),
         Index("uq_participants_invite_code", "invite_code", unique=True),
         Index("ix_participants_inviter", "merchant_id", "inviter_id", "id"),
-        Index("ix_participants_path", "merchant_id", "campaign_id", text(f"left(path, {PATH_INDEXED})")),
+        Index("ix_participants_path_head", "merchant_id", "campaign_id", "path_head"),
     )
 
     id: Mapped[str] = mapped_column(Id("ptc"), primary_key=True)
@@ -48,6 +51,9 @@ class Participant(TenantRow, Base):
     second_inviter_id: Mapped[str | None] = mapped_column(Id("ptc"))
     depth: Mapped[int] = mapped_column(server_default="0")
     path: Mapped[str] = mapped_column(Text(collation="C"))
+    path_head: Mapped[str] = mapped_column(
+        Text(collation="C"), Computed(f'"left"(path, {PATH_INDEXED})', persisted=True), deferred=True
+    )
     is_promoter: Mapped[bool] = mapped_column(server_default=text("true"))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, and_, any_, case, func, literal, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, and_, any_, case, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 from sqlalchemy.types import BigInteger
 
 from app.db.pages import Page, PageQuery, fetch_page
@@ -13,12 +12,9 @@ from app.models import Participant
 from app.models.referrals import PATH_INDEXED
 from app.referrals import rules
 
-# Spelled as in the index, with a constant: a bound length would not match it.
-_indexed = func.left(Participant.path, literal_column(str(PATH_INDEXED)))
-
 
 async def ancestors(session: AsyncSession, *, merchant_id: str, participant: Participant) -> list[Participant]:
-    """Nearest first, up to the root; without their paths, which grow with the depth."""
+    """Nearest first, up to the root."""
     above = rules.numbers(participant.path)[:-1]
     statement = (
         select(Participant)
@@ -27,7 +23,6 @@ async def ancestors(session: AsyncSession, *, merchant_id: str, participant: Par
             Participant.campaign_id == participant.campaign_id,
             Participant.number == any_(literal(above, ARRAY(BigInteger))),
         )
-        .options(defer(Participant.path, raiseload=True))
         .order_by(Participant.depth.desc())
     )
     return list(await session.scalars(statement)) if participant.depth else []
@@ -66,13 +61,14 @@ def _below(merchant_id: str, participant: Participant) -> ColumnElement[bool]:
 def _subtree(merchant_id: str, root: Participant) -> ColumnElement[bool]:
     """The root and all below it: a range of the index, and a filter where the path is longer than what is indexed."""
     path, head = root.path, root.path[:PATH_INDEXED]
-    within = [_indexed >= head, _indexed < rules.end_of_prefix(path)] if head == path else [_indexed == head]
+    indexed, end = Participant.path_head, rules.end_of_prefix(path)
+    within = [indexed >= head, indexed < end] if head == path else [indexed == head]
     return and_(
         Participant.merchant_id == merchant_id,
         Participant.campaign_id == root.campaign_id,
         *within,
         Participant.path >= path,
-        Participant.path < rules.end_of_prefix(path),
+        Participant.path < end,
     )
 
 

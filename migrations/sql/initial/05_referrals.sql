@@ -11,6 +11,7 @@ CREATE TABLE participants (
     second_inviter_id UUID,
     depth INTEGER DEFAULT '0' NOT NULL,
     path TEXT COLLATE "C" NOT NULL,
+    path_head TEXT COLLATE "C" GENERATED ALWAYS AS (left(path, 1000)) STORED NOT NULL,
     is_promoter BOOLEAN DEFAULT true NOT NULL,
     metadata JSONB DEFAULT '{}' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE participants (
     CONSTRAINT ck_participants_depth CHECK ((inviter_id IS NULL) = (depth = 0))
 );
 CREATE INDEX ix_participants_inviter ON participants (merchant_id, inviter_id, id);
-CREATE INDEX ix_participants_path ON participants (merchant_id, campaign_id, left(path, 1000));
+CREATE INDEX ix_participants_path_head ON participants (merchant_id, campaign_id, path_head);
 CREATE UNIQUE INDEX uq_participants_invite_code ON participants (invite_code);
 CREATE UNIQUE INDEX uq_participants_member ON participants (merchant_id, member_id, campaign_id);
 CREATE UNIQUE INDEX uq_participants_number ON participants (merchant_id, campaign_id, number);

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions import rules
@@ -77,6 +77,23 @@ def _negative(family: Sequence[Commission], found: rules.Reversal, refund: Refun
         refund_id=refund.id,
         created_at=now,
     )
+
+
+async def close_netted(session: AsyncSession, *, merchant_id: str, member_ids: Collection[str]) -> None:
+    """Close what was refunded while it was in a payout that has failed since: it is payable again and comes to nothing.
+
+    No money moves: all of it is in one bucket. The caller holds the members' accounts.
+    """
+    first = func.coalesce(Commission.reverses_id, Commission.id)
+    mine = (Commission.merchant_id == merchant_id, Commission.member_id.in_(member_ids))
+    netted = (
+        select(first)
+        .where(*mine, Commission.status != "reversed")
+        .group_by(first)
+        .having(func.sum(Commission.amount_minor) == 0, func.bool_and(Commission.status == "payable"))
+    )
+    closed = update(Commission).where(*mine, first.in_(netted)).values(status="reversed")
+    await session.execute(closed.execution_options(synchronize_session=False))
 
 
 async def _locked_rows(session: AsyncSession, order: Order, line_ids: Sequence[str]) -> Sequence[Commission]:

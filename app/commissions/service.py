@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns.document import CommissionRule
 from app.commissions import queries, rules
 from app.commissions.books import against_merchant, announce, record
+from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
 from app.commissions.holds import release_due as release_due
 from app.commissions.rules import Part

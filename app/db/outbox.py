@@ -64,18 +64,21 @@ async def emit_many(
 async def lease(session: AsyncSession, *, limit: int, seconds: int = 60) -> Sequence[OutboxEvent]:
     """Take due events for `seconds`; a worker that dies with them lets them fall due again."""
     due = (
-        select(OutboxEvent)
+        select(OutboxEvent.merchant_id, OutboxEvent.id)
         .where(OutboxEvent.status == "pending", OutboxEvent.available_at <= func.now())
         .order_by(OutboxEvent.available_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")  # read once: as a mere subquery it might be run, and lock, again and again
     )
-    events = (await session.scalars(due)).all()
-    for event in events:
-        event.available_at = func.now() + timedelta(seconds=seconds)
-        event.attempts += 1
-    await session.flush()
-    return events
+    taken = (
+        update(OutboxEvent)
+        .where(OutboxEvent.merchant_id == due.c.merchant_id, OutboxEvent.id == due.c.id)
+        .values(available_at=func.now() + timedelta(seconds=seconds), attempts=OutboxEvent.attempts + 1)
+        .returning(OutboxEvent)
+    )
+    found = await session.scalars(taken, execution_options={"synchronize_session": False, "populate_existing": True})
+    return found.all()
 
 
 async def finish(session: AsyncSession, events: Sequence[OutboxEvent]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -117,12 +117,12 @@ async def _disable(session: AsyncSession, attempt: Attempt) -> None:
     await session.execute(waiting.values(status="failed", last_error="the endpoint is gone"))
 
 
-async def _endpoints_of(session: AsyncSession, merchant_ids: set[str]) -> Sequence[WebhookEndpoint]:
-    """Locked against being deleted until the deliveries to them are in."""
-    statement = select(WebhookEndpoint).where(
+async def _endpoints_of(session: AsyncSession, merchant_ids: set[str]) -> Sequence[Row[tuple[str, str, list[str]]]]:
+    """Merchant, id and types; locked against being deleted until the deliveries to them are in."""
+    statement = select(WebhookEndpoint.merchant_id, WebhookEndpoint.id, WebhookEndpoint.types).where(
         WebhookEndpoint.merchant_id.in_(sorted(merchant_ids)), WebhookEndpoint.disabled_at.is_(None)
     )
-    return (await session.scalars(statement.with_for_update(read=True, key_share=True))).all()
+    return (await session.execute(statement.with_for_update(read=True, key_share=True))).all()
 
 
 def _same_tenant(model: Any) -> Any:

@@ -70,9 +70,9 @@ async def test_levels_below_a_deep_node_hold_its_own_only(
     grandchildren = [await make_participant(tenant, campaign, inviter=children[0]) for _ in range(2)]
     await make_participant(tenant, campaign, inviter=neighbour)
 
-    async def below(level: int | None, **query: int) -> list[str]:
+    async def below(level: int | None, limit: int = 20) -> list[str]:
         found = await queries.invitees(
-            tenant, merchant_id=merchant.test_id, participant=node, level=level, query=PageQuery(**query)
+            tenant, merchant_id=merchant.test_id, participant=node, level=level, query=PageQuery(limit)
         )
         return [row.id for row in found.rows]
 

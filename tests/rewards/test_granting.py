@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import httpx
@@ -12,6 +13,7 @@ from app import embedded
 from app.campaigns.document import RewardRule, Side, Trigger
 from app.kit import clock, ids
 from app.models import Member, Membership, MembershipGrant, Participant, Reward
+from app.referrals.identity import MemberIdentity
 from app.resources import Resources
 from app.rewards import memberships, service
 from app.signups import service as signups
@@ -141,11 +143,11 @@ async def test_a_code_from_the_phone_grants_what_waited_for_it(
 ) -> None:
     campaign, inviter = await open_campaign(resources, merchant)
     async with resources.db.tenant(merchant.test_id) as session:
-        tenant = {"merchant_id": merchant.test_id, "now": clock.utcnow()}
+        tenant: Any = {"merchant_id": merchant.test_id, "now": clock.utcnow()}
         result = await signups.sign_up(
             session,
             campaign_id=campaign.id,
-            identity=signups.MemberIdentity(phone=new_phone()),
+            identity=MemberIdentity(phone=new_phone()),
             invite_code=inviter.invite_code,
             **tenant,
         )

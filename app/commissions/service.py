@@ -10,6 +10,7 @@ from app.commissions import queries, rules
 from app.commissions.books import against_merchant, announce, record
 from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
+from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
 from app.commissions.rules import Part
 from app.kit import ids

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.service import turn_due
-from app.commissions.service import release_due
+from app.commissions.service import release_all_due
 from app.kit.errors import Forbidden
 from app.models import Merchant
 from app.rewards.service import grant_due
@@ -29,7 +29,6 @@ async def _catch_up(session: AsyncSession, merchant_id: str, now: datetime) -> N
     """Everything that the worker would find due by now; money before days, as orders lock them."""
     while await turn_due(session, merchant_id=merchant_id, now=now):
         pass
-    while await release_due(session, merchant_id=merchant_id, now=now, wait=True):
-        pass
+    await release_all_due(session, merchant_id=merchant_id, now=now)
     while await grant_due(session, merchant_id=merchant_id, now=now, due_by=now):
         pass

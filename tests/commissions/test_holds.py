@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text, update
 
 from app.commissions import queries
-from app.commissions.service import release_due
+from app.commissions.holds import BATCH, release_all_due, release_due
 from app.kit import clock, ids
 from app.ledger import service as ledger
 from app.models import Commission, LedgerTransaction, Merchant, OutboxEvent
@@ -15,9 +15,14 @@ from app.worker.commissions import release_holds
 from tests.factories.shops import Shop, Till
 
 
-async def release(resources: Resources, shop: Shop, now: datetime, **options: bool | int) -> int:
+async def release(resources: Resources, shop: Shop, now: datetime, *, limit: int = BATCH) -> int:
     async with resources.db.tenant(shop.merchant_id) as session:
-        return await release_due(session, merchant_id=shop.merchant_id, now=now, **options)  # type: ignore[arg-type]  # wait and limit
+        return await release_due(session, merchant_id=shop.merchant_id, now=now, limit=limit)
+
+
+async def release_all(resources: Resources, shop: Shop, now: datetime) -> int:
+    async with resources.db.tenant(shop.merchant_id) as session:
+        return await release_all_due(session, merchant_id=shop.merchant_id, now=now)
 
 
 async def hold_end(resources: Resources, shop: Shop) -> datetime:
@@ -90,7 +95,8 @@ async def test_many_workers_release_each_commission_once(till: Till, shop: Shop,
     for _ in range(5):
         await till.sell()
     end = await hold_end(resources, shop)
-    await asyncio.gather(*(release(resources, shop, end, wait=number % 2 == 0) for number in range(8)))
+    ways = (release, release_all)
+    await asyncio.gather(*(ways[number % 2](resources, shop, end) for number in range(8)))
     assert await till.balance(shop.first) == (0, 5 * 1_770)
     async with resources.db.tenant(shop.merchant_id) as session:
         told = select(func.count()).select_from(OutboxEvent).where(OutboxEvent.type == "commission.payable")

@@ -22,10 +22,10 @@ async def test_money_moves_between_the_buckets_of_a_member(tenant: AsyncSession,
     await move(tenant, own, *earned(member, 1_770))
     await move(tenant, own, Leg("member_held", member, -1_770), Leg("member_payable", member, 1_770))
     await move(tenant, own, Leg("member_payable", member, -1_000), Leg("member_in_payout", member, 1_000))
-    await move(tenant, own, Leg("member_in_payout", member, -600), Leg("merchant_payout", None, 600))
+    await move(tenant, own, Leg("member_in_payout", member, -600), Leg("member_paid", member, 600))
     found = await queries.balance(tenant, merchant_id=own, member_id=member)
     assert (found.held_minor, found.payable_minor, found.in_payout_minor, found.paid_minor) == (0, 770, 400, 600)
-    assert await sum_of_entries(tenant, own, "merchant_payout") == 600
+    assert await sum_of_entries(tenant, own, "member_paid") == 600
     assert await sum_of_entries(tenant, own, "merchant_commission") == -1_770
 
 

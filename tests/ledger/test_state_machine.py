@@ -125,5 +125,5 @@ class Books(RuleBasedStateMachine):
 async def test_the_books_stay_clean_whatever_happens(resources: Resources) -> None:
     here = {"resources": resources, "loop": asyncio.get_running_loop()}
     machine: type[Books] = type("BooksHere", (Books,), here)
-    few = settings(max_examples=12, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+    few = settings(max_examples=10, stateful_step_count=16, deadline=None, suppress_health_check=list(HealthCheck))
     await asyncio.to_thread(run_state_machine_as_test, machine, settings=few)

@@ -98,10 +98,10 @@ async def test_money_that_left_without_a_paid_commission_is_named(
     commission = await earn(tenant, merchant.test_id)
     commission.status = "reversed"
     await tenant.flush()
-    out = Leg("member_held", commission.member_id, -1_770), Leg("merchant_payout", None, 1_770)
+    out = Leg("member_held", commission.member_id, -1_770), Leg("member_paid", commission.member_id, 1_770)
     await move(tenant, merchant.test_id, *out)
     assert await differences(tenant, merchant.test_id) == [
-        ("paid_out_is_the_commissions_paid", f"{merchant.test_id} merchant_payout", 0, 1_770),
+        ("bucket_holds_the_commissions_of_its_status", f"{commission.member_id} member_paid", 0, 1_770),
         ("reversed_commission_nets_to_zero", commission.id, 0, 1_770),
     ]
 

@@ -38,6 +38,7 @@ async def refund_by_external_ids(
     session: AsyncSession, *, merchant_id: str, external_order_id: str, refund: NewRefund, now: datetime
 ) -> tuple[Refund, bool]:
     """As `refund_order`; where the order is not known yet the refund is parked and applied when it comes."""
+    rules.check_refund(refund, now=now)
     order = await queries.by_external_id(
         session, merchant_id=merchant_id, external_order_id=external_order_id, lock=True
     )

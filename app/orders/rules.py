@@ -90,6 +90,14 @@ def check_order(order: NewOrder, *, currency: str, now: datetime) -> None:
         check_lines(order.lines, order.amount_minor)
 
 
+def check_refund(refund: NewRefund, *, now: datetime) -> None:
+    """Unprocessable for what no order would take."""
+    if refund.refunded_at is not None and refund.refunded_at > now + CLOCK_SKEW:
+        raise _misfit("refunded_at_in_future", "A refund is reported once it is made; check the clock.", "/refunded_at")
+    if refund.lines:
+        check_lines(refund.lines, refund.amount_minor)
+
+
 def check_lines(lines: Sequence[NewLine], amount_minor: int) -> None:
     names = [line.external_line_id for line in lines]
     if len(set(names)) < len(names):
@@ -132,7 +140,6 @@ def spread(refund: NewRefund, left: Sequence[Left], *, currency: str) -> dict[st
 
 
 def _named(refund: NewRefund, left: Mapping[str, int]) -> dict[str, int]:
-    check_lines(refund.lines, refund.amount_minor)
     for place, line in enumerate(refund.lines):
         pointer = f"/lines/{place}"
         if line.external_line_id not in left:

@@ -67,6 +67,14 @@ async def test_a_parked_refund_again_is_the_first_one(till: Till) -> None:
     assert (late.status_code, late.json()) == (200, order["refunds"][0])
 
 
+async def test_what_fits_no_order_is_not_parked(till: Till) -> None:
+    lines = [{"external_line_id": "a", "amount_minor": 1}]
+    body = {"external_order_id": "o-1", "external_refund_id": "r-1", "amount_minor": 2, "lines": lines}
+    answer = await till.post("/v1/refunds", body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "lines_sum_mismatch")
+    assert (await till.sell(external_order_id="o-1"))["refunds"] == []
+
+
 async def test_anothers_parked_refund_is_not_applied(till: Till, live_api: httpx.AsyncClient) -> None:
     body = {"external_order_id": "o-1", "external_refund_id": "r-1", "amount_minor": 1_000}
     parked = await live_api.post("/v1/refunds", json=body, headers={"Idempotency-Key": ids.new("key")})

@@ -88,7 +88,7 @@ async def test_refund_after_payout_leaves_a_negative_balance(till: Till, shop: S
         (2, -590, "reversed"),
     ]
     async with resources.db.tenant(shop.merchant_id) as session:
-        assert await sum_of_entries(session, shop.merchant_id, "merchant_payout") == 1_770
+        assert await sum_of_entries(session, shop.merchant_id, "member_paid") == 1_770
     await till.check_books()
 
 
@@ -145,6 +145,7 @@ async def test_without_lines_it_is_spread_over_what_is_left(till: Till) -> None:
         ),
         (100, {"lines": [{"external_line_id": "a", "amount_minor": 99}]}, "lines_sum_mismatch", "/lines"),
         (5_800, {"lines": [LINES[0], LINES[0]]}, "line_repeated", "/lines"),
+        (100, {"refunded_at": "2100-01-01T00:00:00Z"}, "refunded_at_in_future", "/refunded_at"),
         (0, {}, "validation_failed", "/amount_minor"),
         (1.5, {}, "validation_failed", "/amount_minor"),
     ],

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Bucket = Literal["pending", "held", "payable", "in_payout"]
-BUCKETS: tuple[Bucket, ...] = ("pending", "held", "payable", "in_payout")
+Bucket = Literal["pending", "held", "payable", "in_payout", "paid"]
+BUCKETS: tuple[Bucket, ...] = ("pending", "held", "payable", "in_payout", "paid")
 
 
 @dataclass(frozen=True, slots=True)

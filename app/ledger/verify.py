@@ -70,23 +70,11 @@ _CHECKS = {
                coalesce(c.total, 0) AS expected, coalesce(a.balance_minor, 0) AS found
         FROM (SELECT * FROM accounts WHERE member_id IS NOT NULL) a
         FULL JOIN (SELECT merchant_id, member_id, 'member_' || status AS kind, currency, sum(amount_minor) AS total
-                   FROM earnings WHERE status IN ('pending', 'held', 'payable', 'in_payout')
+                   FROM earnings WHERE status IN ('pending', 'held', 'payable', 'in_payout', 'paid')
                    GROUP BY merchant_id, member_id, status, currency) c
             ON c.merchant_id = a.merchant_id AND c.member_id = a.member_id AND c.kind = a.kind
                AND c.currency = a.currency
         WHERE coalesce(a.balance_minor, 0) <> coalesce(c.total, 0)""",
-    "paid_out_is_the_commissions_paid": """
-        SELECT coalesce(l.merchant_id, c.merchant_id) AS merchant_id, 'mch' AS prefix,
-               coalesce(l.merchant_id, c.merchant_id) AS subject, 'merchant_payout' AS detail,
-               coalesce(l.currency, c.currency) AS currency,
-               coalesce(c.total, 0) AS expected, coalesce(l.total, 0) AS found
-        FROM (SELECT e.merchant_id, e.currency, sum(e.amount_minor) AS total
-              FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
-              WHERE a.kind = 'merchant_payout' GROUP BY e.merchant_id, e.currency) l
-        FULL JOIN (SELECT merchant_id, currency, sum(amount_minor) AS total
-                   FROM earnings WHERE status = 'paid' GROUP BY merchant_id, currency) c
-            ON c.merchant_id = l.merchant_id AND c.currency = l.currency
-        WHERE coalesce(l.total, 0) <> coalesce(c.total, 0)""",
     "refunds_take_back_no_more_than_was_earned": """
         SELECT merchant_id, 'com' AS prefix, coalesce(reverses_id, id) AS subject, '' AS detail, currency,
                0 AS expected, sum(amount_minor) AS found

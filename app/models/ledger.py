@@ -7,15 +7,16 @@ from app.db.base import Base, TenantRow
 from app.db.types import Id, Instant
 from app.models.merchants import merchant_fk
 
-MEMBER_KINDS = ("member_pending", "member_held", "member_payable", "member_in_payout")
-MERCHANT_KINDS = ("merchant_commission", "merchant_payout")
+MEMBER_KINDS = ("member_pending", "member_held", "member_payable", "member_in_payout", "member_paid")
+MERCHANT_KINDS = ("merchant_commission",)
 
 
 class LedgerAccount(TenantRow, Base):
     """Where money stands. A positive balance is money that stands to the account.
 
-    A member's accounts keep their balance in the row, moved by the database with each entry; the merchant's own keep
-    none, they are sums of entries, so that orders do not queue on one row.
+    A member's accounts keep their balance in the row, moved by the database with each entry; `member_paid` is what has
+    left the house for the member. The merchant's own keeps none, it is the sum of its entries, so that orders do not
+    queue on one row.
     """
 
     __tablename__ = "ledger_accounts"

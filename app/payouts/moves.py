@@ -15,10 +15,11 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions.service import close_netted
+from app.commissions import service as commissions
 from app.db.types import Id
 from app.kit import ids
 from app.ledger import service as ledger
-from app.ledger.service import Leg
+from app.ledger.rules import Leg, member_account
 from app.models import Commission, Payout, Withdrawal
 from app.payouts import rules
 
@@ -70,16 +71,6 @@ _TAKE = text("""
     bindparam("withdrawals", type_=ARRAY(Id("wdr"))),
     bindparam("payees", type_=ARRAY(Id("pac"))),
 )
-# What was refunded while it was in a payout nets to zero now that it is back: nothing is left to pay or to take.
-_CLOSE = text("""
-    UPDATE commissions c SET status = 'reversed'
-    FROM (SELECT line_id, level FROM commissions
-          WHERE merchant_id = :merchant_id AND member_id = ANY (:members) AND status <> 'rejected'
-          GROUP BY line_id, level
-          HAVING sum(amount_minor) = 0 AND bool_and(status = 'payable')) family
-    WHERE c.merchant_id = :merchant_id AND c.line_id = family.line_id AND c.level = family.level
-        AND c.status = 'payable'
-""").bindparams(bindparam("merchant_id", type_=Id("mch")), bindparam("members", type_=ARRAY(Id("mbr"))))
 _TAKEN = _TAKE.columns(Withdrawal.id)
 
 
@@ -136,7 +127,8 @@ async def give_back(
         await _post(session, withdrawal, "withdrawal_returned", withdrawal.id, "in_payout", "payable", now)
         progress(done, len(withdrawals))
     await session.flush()
-    await session.execute(_CLOSE, {"merchant_id": merchant_id, "members": [each.member_id for each in withdrawals]})
+    members = {withdrawal.member_id for withdrawal in withdrawals}
+    await commissions.close_netted(session, merchant_id=merchant_id, member_ids=members)
 
 
 async def settle(
@@ -151,13 +143,13 @@ async def settle(
     await _lock(session, merchant_id, [withdrawal for _, withdrawal in paid])
     mine = Commission.withdrawal_id.in_([withdrawal.id for _, withdrawal in paid])
     pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
-    commissions = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
+    rows = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
     for done, (payout, withdrawal) in enumerate(paid, start=1):
         withdrawal.status = "paid"
-        await _post(session, withdrawal, "payout_paid", payout.id, "in_payout", None, now)
+        await _post(session, withdrawal, "payout_paid", payout.id, "in_payout", "paid", now)
         progress(done, len(paid))
     await session.flush()
-    return commissions
+    return rows
 
 
 async def _lock(session: AsyncSession, merchant_id: str, withdrawals: Sequence[Withdrawal]) -> None:
@@ -167,17 +159,10 @@ async def _lock(session: AsyncSession, merchant_id: str, withdrawals: Sequence[W
 
 
 async def _post(
-    session: AsyncSession,
-    withdrawal: Withdrawal,
-    kind: str,
-    reference: str,
-    source: str,
-    target: str | None,
-    now: datetime,
+    session: AsyncSession, withdrawal: Withdrawal, kind: str, reference: str, source: str, target: str, now: datetime
 ) -> None:
-    """From one bucket of the member to another, or out of the house where `target` is None."""
+    """From one bucket of the member to another."""
     member, amount = withdrawal.member_id, withdrawal.amount_minor
-    outside = Leg("merchant_payout", None, amount)
     posted = await ledger.post(
         session,
         merchant_id=withdrawal.merchant_id,
@@ -185,10 +170,7 @@ async def _post(
         reference=reference,
         occurred_at=now,
         currency=withdrawal.currency,
-        legs=[
-            Leg(f"member_{source}", member, -amount),
-            Leg(f"member_{target}", member, amount) if target else outside,
-        ],
+        legs=[Leg(member_account(source), member, -amount), Leg(member_account(target), member, amount)],
     )
     if posted is None:
         raise RuntimeError(f"{kind} of {reference} was posted before, though its status says otherwise")

@@ -125,16 +125,14 @@ _OF_THE_MERCHANT = (
         GROUP BY member_id, currency""",
     ),
     Check(
-        "the ledger's merchant_payout is the sum of paid payouts",
-        "mch",
-        """SELECT CAST(:merchant_id AS uuid) AS subject, sum(paid)::bigint AS expected, sum(booked)::bigint AS found
-        FROM (
-            SELECT currency, amount_minor AS paid, 0 AS booked FROM payouts
+        "the ledger's member_paid is the sum of paid payouts",
+        "mbr",
+        """SELECT member_id AS subject, sum(paid)::bigint AS expected, sum(booked)::bigint AS found FROM (
+            SELECT member_id, currency, amount_minor AS paid, 0 AS booked FROM payouts
             WHERE merchant_id = :merchant_id AND status = 'paid'
-            UNION ALL SELECT e.currency, 0, e.amount_minor FROM ledger_entries e JOIN ledger_accounts a
-                ON a.merchant_id = e.merchant_id AND a.id = e.account_id
-            WHERE e.merchant_id = :merchant_id AND a.kind = 'merchant_payout') both_sides
-        GROUP BY currency""",
+            UNION ALL SELECT member_id, currency, 0, balance_minor FROM ledger_accounts
+            WHERE merchant_id = :merchant_id AND kind = 'member_paid') both_sides
+        GROUP BY member_id, currency""",
     ),
 )
 

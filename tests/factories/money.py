@@ -51,6 +51,6 @@ async def pay_out(resources: Resources, merchant_id: str, member_id: str) -> int
             session, merchant_id, Leg("member_payable", member_id, -total), Leg("member_in_payout", member_id, total)
         )
         await move(
-            session, merchant_id, Leg("member_in_payout", member_id, -total), Leg("merchant_payout", None, total)
+            session, merchant_id, Leg("member_in_payout", member_id, -total), Leg("member_paid", member_id, total)
         )
     return total

@@ -70,7 +70,7 @@ async def test_an_honest_ledger_is_clean(tenant: AsyncSession, merchant: Merchan
     await earn(tenant, merchant.test_id)
     report = await verify(tenant, merchant_id=merchant.test_id)
     assert report.clean
-    assert (report.transactions, report.entries, report.accounts, report.commissions) == (1, 2, 5, 1)
+    assert (report.transactions, report.entries, report.accounts, report.commissions) == (1, 2, 6, 1)
 
 
 async def test_money_without_a_commission_is_named(tenant: AsyncSession, merchant: MerchantFixture) -> None:

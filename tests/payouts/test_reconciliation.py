@@ -22,7 +22,7 @@ from tests.payouts.conftest import Office
         ("UPDATE commissions SET withdrawal_id = NULL", "belong to such"),
         ("UPDATE commissions SET status = 'payable'", "member_payable"),
         ("UPDATE withdrawals SET status = 'cancelled'", "member_in_payout"),
-        ("UPDATE payouts SET status = 'paid'", "merchant_payout"),
+        ("UPDATE payouts SET status = 'paid'", "member_paid"),
     ],
 )
 async def test_each_way_to_differ_is_found(office: Office, fault: str, check: str) -> None:
@@ -38,11 +38,11 @@ async def test_each_way_to_differ_is_found(office: Office, fault: str, check: st
 
 async def test_money_booked_past_the_payouts_is_found(office: Office) -> None:
     promoter = await make_payable(office.session, office.merchant_id, 700)
-    legs = Leg("member_payable", promoter.member_id, -700), Leg("merchant_payout", None, 700)
+    legs = Leg("member_payable", promoter.member_id, -700), Leg("member_paid", promoter.member_id, 700)
     await move(office.session, office.merchant_id, *legs)
     report = await reconciliation.reconcile(office.session, merchant_id=office.merchant_id)
     found = {(difference.subject_id, difference.expected, difference.found) for difference in report.differences}
-    assert found == {(promoter.member_id, 700, 0), (office.merchant_id, 0, 700)}
+    assert found == {(promoter.member_id, 700, 0), (promoter.member_id, 0, 700)}
 
 
 async def test_one_batch_is_compared_alone_where_one_is_named(office: Office) -> None:

@@ -91,11 +91,18 @@ async def _participant(stage: Stage, node: Node) -> list[str]:
 
 
 async def _orders(stage: Stage) -> AsyncIterator[str]:
+    """Each order's levels to the fen: who earned, and what refunds took back."""
     orders = {order["id"]: order for order in await stage.api.all("/v1/orders", campaign_id=stage.campaign["id"])}
     for purchase in stage.account.purchases:
-        order = orders.get(purchase.order_id)
-        if order is None or order["refunded_minor"] != purchase.refunded_minor:
-            yield f"order {purchase.order_id}: refunds differ"
+        order = orders.get(purchase.order_id, {"refunded_minor": None, "commissions": []})
+        if order["refunded_minor"] != purchase.refunded_minor:
+            yield f"order {purchase.order_id}: refunded {order['refunded_minor']}, expected {purchase.refunded_minor}"
+        for level, node in purchase.earners().items():
+            rows = [row for row in order["commissions"] if row["level"] == level]
+            if {row["beneficiary_id"] for row in rows} != {node.participant_id}:
+                yield f"order {purchase.order_id}: level {level} went to somebody else"
+            if sum(row["amount_minor"] for row in rows) != purchase.earned(level):
+                yield f"order {purchase.order_id}: level {level} is not {purchase.earned(level)}"
 
 
 async def _posters(stage: Stage) -> AsyncIterator[str]:

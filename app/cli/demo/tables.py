@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.cli.demo.account import RATES, Node, Purchase
+from app.cli.demo.account import Node
 from app.cli.demo.stage import Stage
 from app.cli.output import out, show_table
 from app.kit.money import yuan
@@ -60,21 +60,24 @@ async def _promoter(stage: Stage, node: Node) -> tuple[object, ...]:
 
 
 async def _explained_order(stage: Stage) -> None:
-    """One order with two levels, to the fen; a partly refunded one where there is one."""
+    """One order with two levels as the API explains it; a partly refunded one where there is one."""
     two_level = [purchase for purchase in stage.account.purchases if len(purchase.earners()) == 2]
     purchase = next((p for p in two_level if 0 < p.refunded_minor < p.amount_minor), two_level[0])
-    rows = [_level(purchase, level, node) for level, node in purchase.earners().items()]
+    order = await stage.api.get(f"/v1/orders/{purchase.order_id}")
+    names = {node.participant_id: node.nickname for node in stage.account.nodes}
+    rows = [_level(order, part, names) for part in order["explanation"]]
     title = (
-        f"一笔订单 One order {purchase.order_id}：{purchase.buyer.nickname} 实付 {yuan(purchase.amount_minor)}"
-        f"，退款 {yuan(purchase.refunded_minor)}"
+        f"一笔订单 One order {order['id']}：{purchase.buyer.nickname} 实付 {yuan(order['amount_minor'])}"
+        f"，退款 {yuan(order['refunded_minor'])}"
     )
-    show_table(title, ("级别", "受益人", "比例", "佣金", "退款扣回", "净得"), rows)
+    show_table(title, ("级别", "受益人", "算式（分）", "佣金", "退款扣回", "净得"), rows)
 
 
-def _level(purchase: Purchase, level: int, node: Node) -> tuple[object, ...]:
-    whole = purchase.amount_minor * RATES[level] // 100
-    left = purchase.earned(level)
-    return (level, node.nickname, f"{RATES[level]} %", yuan(whole), yuan(left - whole), yuan(left))
+def _level(order: dict[str, Any], part: dict[str, Any], names: dict[str, str]) -> tuple[object, ...]:
+    amounts = [row["amount_minor"] for row in order["commissions"] if row["level"] == part["level"]]
+    earned, taken = sum(a for a in amounts if a > 0), sum(a for a in amounts if a < 0)
+    who = names.get(part["beneficiary_id"], part["reason"])
+    return (part["level"], who, part["arithmetic"], yuan(earned), yuan(taken), yuan(earned + taken))
 
 
 def _batch(stage: Stage) -> None:

@@ -7,7 +7,7 @@ CREATE TABLE ledger_accounts (
     balance_minor BIGINT,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_ledger_accounts PRIMARY KEY (merchant_id, id),
-    CONSTRAINT ck_ledger_accounts_kind CHECK (kind IN ('member_pending', 'member_held', 'member_payable', 'member_in_payout', 'merchant_commission', 'merchant_payout')),
+    CONSTRAINT ck_ledger_accounts_kind CHECK (kind IN ('member_pending', 'member_held', 'member_payable', 'member_in_payout', 'member_paid', 'merchant_commission')),
     CONSTRAINT ck_ledger_accounts_balance_of_members_only CHECK ((member_id IS NULL) = (balance_minor IS NULL)),
     CONSTRAINT ck_ledger_accounts_owner CHECK ((member_id IS NOT NULL) = (kind LIKE 'member%'))
 );

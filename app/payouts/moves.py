@@ -15,7 +15,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions.service import close_netted
-from app.commissions import service as commissions
 from app.db.types import Id
 from app.kit import ids
 from app.ledger import service as ledger
@@ -127,8 +126,6 @@ async def give_back(
         await _post(session, withdrawal, "withdrawal_returned", withdrawal.id, "in_payout", "payable", now)
         progress(done, len(withdrawals))
     await session.flush()
-    members = {withdrawal.member_id for withdrawal in withdrawals}
-    await commissions.close_netted(session, merchant_id=merchant_id, member_ids=members)
 
 
 async def settle(

@@ -101,12 +101,20 @@ async def _announce(
         session, merchant_id=merchant_id, withdrawal_ids=[withdrawal.id for _, withdrawal in (*paid, *failed)]
     )
     commissions: Sequence[Commission] = []
+    total = len(paid) + len(failed)
     if paid:
-        commissions = await moves.settle(session, merchant_id=merchant_id, paid=paid, now=now, progress=progress)
+        commissions = await moves.settle(
+            session, merchant_id=merchant_id, paid=paid, now=now, progress=lambda done, _: progress(done, total)
+        )
     if failed:
         returned = [withdrawal for _, withdrawal in failed]
         await moves.give_back(
-            session, merchant_id=merchant_id, withdrawals=returned, status="failed", now=now, progress=progress
+            session,
+            merchant_id=merchant_id,
+            withdrawals=returned,
+            status="failed",
+            now=now,
+            progress=lambda done, _: progress(len(paid) + done, total),
         )
     for type_, pairs in (("payout.paid", paid), ("payout.failed", failed)):
         shown = [payout_view(payout, held[withdrawal.id]) for payout, withdrawal in pairs]

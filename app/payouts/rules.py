@@ -47,7 +47,7 @@ WITHDRAWAL_OPEN = frozenset({"requested", "approved", "in_payout"})
 def require_role(role: str, step: Step) -> None:
     if role not in _MAY[step]:
         needed = ", ".join(sorted(_MAY[step]))
-        raise Forbidden("role_not_allowed", f"A {role} may not {step} payouts; it takes one of: {needed}.")
+        raise Forbidden("role_not_allowed", f"The role {role} may not {step} payouts; it takes one of: {needed}.")
 
 
 def require_other_person(*, maker_id: str, checker_id: str) -> None:

@@ -63,12 +63,12 @@ async def approve(
     session: AsyncSession, *, merchant_id: str, batch_id: str, actor_id: str, now: datetime
 ) -> PayoutBatch:
     """By another user than its builder; asked again by the same one it stays approved."""
-    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="approve")
     await lock_batches(session, merchant_id)
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
+    rules.require_other_person(maker_id=batch.built_by, checker_id=actor_id)
+    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="approve")
     if batch.approved_by == actor_id and batch.status != "cancelled":
         return batch
-    rules.require_other_person(maker_id=batch.built_by, checker_id=actor_id)
     rules.require_step(batch.status, "approve")
     await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)
     batch.status, batch.approved_by, batch.approved_at = "approved", actor_id, now

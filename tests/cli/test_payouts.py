@@ -145,7 +145,7 @@ def test_the_maker_is_refused_with_three(terminal: Terminal) -> None:
     batch = terminal.build()
     code, out, err = terminal.run("approve", "--batch", batch, "--as", terminal.shop.maker, "--execute")
     assert (code, out) == (3, "")
-    assert "role_not_allowed" in err
+    assert "maker_is_checker" in err
     code, _, err = terminal.run("export", "--batch", batch, "--as", terminal.shop.checker, "--execute")
     assert code == 3
     assert "batch_not_approved" in err

@@ -120,6 +120,10 @@ async def test_the_maker_is_not_the_checker(office: Office) -> None:
     with pytest.raises(Forbidden, match="maker_is_checker"):
         await office.approve(built.batch, office.checker)
     assert built.batch.status == "built"
+    by_operator = await make_payable(office.session, office.merchant_id, 900)
+    with pytest.raises(Forbidden, match="maker_is_checker"):
+        await office.approve(await office.build(), office.maker)
+    assert await buckets(office.session, by_operator) == (0, 900, 0)
 
 
 async def test_the_database_too_refuses_a_maker_who_checks(office: Office) -> None:

@@ -85,13 +85,13 @@ async def compare(resources: Resources, *, merchant: str | None, campaign: str |
     report = Report(len(selected))
     with progress() as bar:
         for merchant_id, campaign_id in bar.track(selected, description="Comparing"):
-            await _compare_campaign(resources, merchant_id, campaign_id, report)
+            await compare_campaign(resources, merchant_id, campaign_id, report)
     async with resources.db.system() as session:
         report.differences += await verify_rollups.rollups(session, [campaign_id for _, campaign_id in selected])
     return report
 
 
-async def _compare_campaign(resources: Resources, merchant_id: UUID, campaign_id: UUID, report: Report) -> None:
+async def compare_campaign(resources: Resources, merchant_id: UUID, campaign_id: UUID, report: Report) -> None:
     redis, shards = resources.redis, resources.settings.track_shards
     async for piece in worker.pieces(resources, merchant_id, campaign_id):
         report.participants += len(piece)

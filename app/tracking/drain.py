@@ -22,6 +22,7 @@ MOST_EVENTS = 20_000
 LONG_LAG_SECONDS = 30
 
 _COUNTED = text("SELECT DISTINCT merchant_id, campaign_id FROM participant_totals")
+_BEGUN = text("SELECT merchant_id, id FROM campaigns WHERE status <> 'draft'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +69,22 @@ async def _lose_history(
     session: AsyncSession, redis: Redis, before: Position, window: Window, *, shard: int, shards: int
 ) -> None:
     """Redis was wiped, or came back from an older state: its counters are not to be shown before they are repaired."""
+    wiped = window.epoch != before.epoch
     if before.epoch:
         metrics.HISTORY_LOST.inc()
         log.error(
             "redis_lost_its_past",
             shard=shard,
-            wiped=window.epoch != before.epoch,
+            wiped=wiped,
             drained_through=before.sequence,
             found_through=window.sequence,
             consequence="events that were not drained are missing; counters are being rebuilt",
         )
     await redis.delete(Keys(shard).ready)
-    counted = (tuple(row) for row in await session.execute(_COUNTED))
-    await store.ask_repairs(session, {pair for pair in counted if shard_of(pair[1], shards) == shard})
+    # An empty Redis lacks what has rows; any other may count what has none.
+    found = await session.execute(_COUNTED if wiped else _BEGUN)
+    wrong = {(merchant_id, campaign_id) for merchant_id, campaign_id in found}
+    await store.ask_repairs(session, {pair for pair in wrong if shard_of(pair[1], shards) == shard})
 
 
 def _at_most(entries: Sequence[Entry], events: int) -> list[Entry]:

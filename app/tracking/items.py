@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
+
+from app.kit import clock
 
 MOST_ITEMS = 500
 Status = Literal["accepted", "duplicate", "ignored_bot", "rejected"]
-
-
-def _spelled_out(value: Any) -> Any:
-    """A number could be seconds or milliseconds."""
-    if not isinstance(value, str):
-        raise PydanticCustomError("instant_invalid", "should be an RFC 3339 instant with a zone, as text")
-    return value
 
 
 class EventIn(BaseModel):
@@ -30,7 +24,7 @@ class EventIn(BaseModel):
     visitor_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     channel: str | None = None
     user_agent: str | None = None
-    occurred_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_spelled_out)] | None = None
+    occurred_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(clock.spelled_out)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

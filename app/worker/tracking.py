@@ -82,9 +82,10 @@ async def pieces(resources: Resources, merchant_id: UUID, campaign_id: UUID) -> 
     while True:
         async with resources.db.system() as session:
             piece = await rows.participants_after(session, merchant_id, campaign_id, after=after, most=repair.PIECE)
-        if not piece:
+        if piece:
+            yield piece
+        if len(piece) < repair.PIECE:
             return
-        yield piece
         after = piece[-1]
 
 

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from app.tracking.batcher import MOST_EVENTS, Batcher, NotRecordedError
+from app.tracking.hits import Hit, Target
+
+TARGET = Target(UUID(int=1), UUID(int=2), UUID(int=3))
+
+
+def hit(number: int) -> Hit:
+    return Hit(UUID(int=number), TARGET, "click", "human", "direct", 0, 0)
+
+
+class Store:
+    """Takes batches when it is let go; says which hits were new by their numbers: the even ones."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.at_once = self.most_at_once = 0
+        self.fault: Exception | None = None
+
+    async def record(self, hits: Sequence[Hit]) -> list[bool]:
+        self.batches.append(len(hits))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await self.open.wait()
+        self.at_once -= 1
+        if self.fault is not None:
+            raise self.fault
+        return [hit.id.int % 2 == 0 for hit in hits]
+
+
+async def test_an_idle_batcher_sends_at_once() -> None:
+    store = Store()
+    assert await Batcher(store.record).add([hit(2)]) == [True]
+    assert store.batches == [1]
+
+
+async def test_what_comes_during_a_batch_leaves_together_after_it() -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    first = asyncio.create_task(batcher.add([hit(1)]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    others = [asyncio.create_task(batcher.add([hit(number), hit(number + 1)])) for number in range(2, 100)]
+    await asyncio.sleep(0)
+    store.open.set()
+    assert await first == [False]
+    # Everybody is answered about their own events.
+    assert [await other for other in others] == [[n % 2 == 0, n % 2 == 1] for n in range(2, 100)]
+    assert store.batches == [1, 2 * 98]
+    assert store.most_at_once == 1
+
+
+async def test_a_batch_has_at_most_so_many_events_and_splits_no_caller() -> None:
+    store = Store()
+    batcher = Batcher(store.record)
+    each = [hit(number) for number in range(MOST_EVENTS * 2 // 5)]
+    await asyncio.gather(*(batcher.add(each) for _ in range(5)))
+    assert store.batches == [2 * len(each), 2 * len(each), len(each)]
+
+
+async def test_a_failed_batch_fails_its_own_callers_only() -> None:
+    store = Store()
+    batcher = Batcher(store.record)
+    store.fault = RuntimeError("no store")
+    for caller in [asyncio.create_task(batcher.add([hit(1)])) for _ in range(3)]:
+        with pytest.raises(NotRecordedError):
+            await caller
+    store.fault = None
+    assert await batcher.add([hit(2)]) == [True]
+
+
+async def test_a_caller_that_goes_away_disturbs_no_other() -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    gone, stays = (asyncio.create_task(batcher.add([hit(2)])) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    store.open.set()
+    assert await stays == [True]
+    assert store.batches == [2]
+
+
+async def test_closing_waits_for_what_is_on_its_way() -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    caller = asyncio.create_task(batcher.add([hit(2)]))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0.01, store.open.set)
+    await batcher.close()
+    assert await caller == [True]

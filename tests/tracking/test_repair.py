@@ -1,0 +1,153 @@
+"""Live counters are set right from the rows, exactly, while events arrive and are drained."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from app.kit import clock
+from app.resources import Resources
+from app.tracking import live, positions, repair, store
+from app.tracking.hits import Hit, micros
+from app.tracking.keys import Keys, shard_of
+from app.worker import tracking as worker
+from tests.factories import MerchantFixture, make_campaign, make_participant
+from tests.factories.tracking import Link, differences, drain_all, link_of, make_hit, make_link, put_away, settle
+
+
+@pytest.fixture
+async def many(resources: Resources, merchant: MerchantFixture) -> list[Link]:
+    """Participants of one campaign."""
+    await put_away(resources)
+    await settle(resources)
+    async with resources.db.tenant(merchant.test_id) as session:
+        campaign = await make_campaign(session, merchant.test_id)
+        return [link_of(campaign, await make_participant(session, campaign)) for _ in range(5)]
+
+
+def keys_of(link: Link) -> Keys:
+    return Keys(shard_of(link.target.campaign_id, 2))
+
+
+def visit(link: Link, number: int, **values: Any) -> Hit:
+    return make_hit(link, visitor=f"visitor-{number % 7:08d}", channel=f"ch{number % 3}", **values)
+
+
+async def repair_all(resources: Resources, link: Link) -> None:
+    await worker.repair_campaign(resources, link.target.merchant_id, link.target.campaign_id)
+
+
+async def test_counters_that_were_tampered_with_are_set_right(
+    resources: Resources, redis: Redis, many: list[Link]
+) -> None:
+    await resources.tracker.record([visit(link, n) for link in many for n in range(10)])
+    await drain_all(resources)
+    keys, first = keys_of(many[0]), many[0].target
+    redis.hincrby(keys.participant(first.participant_id), "clicks", 5)
+    redis.hset(keys.participant(many[1].target.participant_id), "unique_visitors", 99)
+    redis.delete(keys.participant(many[2].target.participant_id))
+    redis.hincrby(keys.hours(first.campaign_id), "1|nowhere|clicks", 3)
+    redis.delete(keys.campaign(first.campaign_id))
+    assert await differences(resources, many[0])
+    await repair_all(resources, many[0])
+    assert await differences(resources, many[0]) == []
+
+
+async def test_what_waits_in_the_stream_is_not_lost_by_a_repair(
+    resources: Resources, redis: Redis, many: list[Link]
+) -> None:
+    await resources.tracker.record([visit(link, n) for link in many for n in range(10)])
+    await drain_all(resources)
+    await resources.tracker.record([visit(link, n, kind="scan") for link in many for n in range(3, 12)])
+    before = redis.hgetall(keys_of(many[0]).campaign(many[0].target.campaign_id))
+    await repair_all(resources, many[0])
+    after = live.numbers(redis.hgetall(keys_of(many[0]).campaign(many[0].target.campaign_id)))  # type: ignore[arg-type]
+    assert {name: n for name, n in after.items() if n} == live.numbers(before)  # type: ignore[arg-type]
+    await drain_all(resources)
+    assert await differences(resources, many[0]) == []
+
+
+async def test_repeats_that_wait_in_the_stream_are_left_out(resources: Resources, link: Link) -> None:
+    hits = [make_hit(link, client_event_id=name, visitor=name * 16) for name in "abaabc"]
+    assert await resources.tracker.record(hits) == [True, True, False, False, False, True]
+    await repair_all(resources, link)
+    assert await differences(resources, link) == []
+    await drain_all(resources)
+    assert await differences(resources, link) == []
+
+
+async def test_waiting_visits_of_days_long_past_are_repaired_too(
+    resources: Resources, merchant: MerchantFixture
+) -> None:
+    """A worker that was down for days, or a test clock that was moved."""
+    await settle(resources)
+    link = await make_link(resources, merchant.test_id)
+    ago = micros(clock.utcnow() - timedelta(days=20))
+    await resources.tracker.record([make_hit(link, visitor="v" * 16, occurred_us=ago) for _ in range(3)])
+    await repair_all(resources, link)
+    await drain_all(resources)
+    assert await differences(resources, link) == []
+
+
+async def test_a_repair_is_exact_while_events_arrive_and_are_drained(
+    resources: Resources, redis: Redis, many: list[Link]
+) -> None:
+    stop = asyncio.Event()
+
+    async def arrive(link: Link) -> int:
+        sent = 0
+        while not stop.is_set():
+            await resources.tracker.record([visit(link, sent), visit(link, sent + 1, kind="scan")])
+            sent += 1
+        return sent
+
+    async def drain() -> None:
+        while not stop.is_set():
+            await worker.drain_streams(resources)
+            await asyncio.sleep(0.005)
+
+    running = [asyncio.create_task(arrive(link)) for link in many]
+    drainer = asyncio.create_task(drain())
+    for _ in range(15):
+        await repair_all(resources, many[0])
+    stop.set()
+    sent = sum(await asyncio.gather(*running))
+    await drainer
+    await drain_all(resources)
+    found = live.numbers(redis.hgetall(keys_of(many[0]).campaign(many[0].target.campaign_id)))  # type: ignore[arg-type]
+    assert (found["clicks"], found["scans"], found["unique_visitors"]) == (sent, sent, 5 * 7)
+    assert await differences(resources, many[0]) == []
+
+
+async def test_live_counters_are_hidden_while_a_repair_is_owed(resources: Resources, redis: Redis, link: Link) -> None:
+    await resources.tracker.record([make_hit(link)])
+    await drain_all(resources)
+    redis.flushall()
+    await worker.drain_streams(resources)
+    assert await live.read_campaign(resources.redis, 2, link.campaign_id) is None
+    async with resources.db.system() as session:
+        for shard in range(2):
+            await repair.show_again(session, resources.redis, shard=shard, shards=2)
+    assert await live.read_campaign(resources.redis, 2, link.campaign_id) is None
+    await settle(resources)
+    async with resources.db.system() as session:
+        assert (await positions.read(session, 0)).rebuilt
+    assert await live.read_campaign(resources.redis, 2, link.campaign_id) is not None
+
+
+async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resources, link: Link) -> None:
+    campaigns = {(link.target.merchant_id, link.target.campaign_id)}
+    async with resources.db.system() as session:
+        await store.ask_repairs(session, campaigns)
+    async with resources.db.system() as session:
+        request = await repair.next_request(session)
+    assert request is not None
+    async with resources.db.system() as session:
+        await store.ask_repairs(session, campaigns)
+        await repair.finish(session, request)
+    assert await worker.repair_counters(resources) == 1
+    assert await worker.repair_counters(resources) == 0

@@ -13,12 +13,14 @@ from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from app.kit import logging
 from app.kit.errors import BadRequest, FieldError, InvitreeError, NotFound, Unavailable, Unprocessable
 
 log = logging.get(__name__)
 PROBLEM = "application/problem+json"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def problem(error: InvitreeError, *, request_id: str, instance: str) -> Response:
@@ -49,6 +51,11 @@ def translate(error: Exception) -> InvitreeError | None:
         return _from_http(error)
     if is_database_away(error):
         return Unavailable("database_unavailable", "The database is away; nothing was changed. Retry.", retry_after=2)
+    if isinstance(error, DBAPIError) and _class_of(error) == "40":
+        # A deadlock or a serialisation failure: the database rolled one of two back, and asks it to come again.
+        return Unavailable(
+            "transaction_conflict", "Two requests crossed; this one changed nothing. Retry.", retry_after=1
+        )
     return None
 
 
@@ -67,10 +74,19 @@ def install(
             return page(request, known)
         answer = problem(known, request_id=request.state.request_id, instance=request.url.path)
         answer.headers.update(getattr(error, "headers", None) or {})
+        if known.status == 405:
+            answer.headers["Allow"] = _allowed(request)
         return answer
 
     for kind in (InvitreeError, RequestValidationError, HTTPException, DBAPIError, PoolTimeout, OSError):
         app.add_exception_handler(kind, handle)
+
+
+def _allowed(request: Request) -> str:
+    """Of all routes on this path: the framework tells the first one's methods only."""
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    routes = request.app.routes
+    return ", ".join(m for m, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes))
 
 
 def is_database_away(error: BaseException) -> bool:
@@ -78,7 +94,7 @@ def is_database_away(error: BaseException) -> bool:
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, asyncio.TimeoutError)):
         return True
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or _class_of(error) in {"08", "57"}
+        return error.connection_invalidated or _class_of(error) in {"08", "53", "57"}
     return isinstance(error, PostgresConnectionError)
 
 

@@ -1,0 +1,32 @@
+"""What a client sees of faults that are the database's."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app.api.errors import translate
+from app.resources import Resources
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("40P01", "transaction_conflict"), ("40001", "transaction_conflict"), ("53300", "database_unavailable")],
+)
+async def test_what_may_be_sent_again_is_said_so(resources: Resources, state: str, code: str) -> None:
+    raising = text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$")
+    with pytest.raises(DBAPIError) as raised:
+        async with resources.db.system() as session:
+            await session.execute(raising)
+    known = translate(raised.value)
+    assert known is not None
+    assert (known.status, known.code) == (503, code)
+    assert known.retry_after
+
+
+async def test_a_refused_statement_is_a_fault_of_ours(resources: Resources) -> None:
+    with pytest.raises(DBAPIError) as raised:
+        async with resources.db.system() as session:
+            await session.execute(text("SELECT no_such_column"))
+    assert translate(raised.value) is None

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.deps import ResourcesDep
 from app.api.ratelimit import client_address
+from app.api.router import problems
 from app.kit import clock
 from app.settings import Settings
 from app.tracking import bots, service, visitors
@@ -19,7 +20,12 @@ Scan = Annotated[str | None, Query(alias="s", description="`qr` where the link w
 Channel = Annotated[str | None, Query(alias="ch", description="Where it was found; at most 32 letters and digits.")]
 
 
-@router.get("/i/{invite_code}", status_code=302, response_class=Response)
+@router.get(
+    "/i/{invite_code}",
+    status_code=302,
+    response_class=Response,
+    responses=problems({404: "No such code", 422: "Does not fit"}),
+)
 async def open_link(
     invite_code: str, request: Request, resources: ResourcesDep, s: Scan = None, ch: Channel = None
 ) -> Response:

@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -18,7 +19,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from app.kit import ids
+from app.kit import clock, ids
 from app.kit.money import MAX_MINOR
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ Metadata = Annotated[dict[str, Any], Field(max_length=50)]
 Instant = Annotated[
     AwareDatetime,
     Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC)),
+    BeforeValidator(clock.spelled_out),
     AfterValidator(lambda value: value.astimezone(UTC)),
 ]
 CreatedAt = datetime

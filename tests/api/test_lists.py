@@ -61,6 +61,8 @@ async def test_the_time_range_is_half_open(api: httpx.AsyncClient) -> None:
         ({"cursor": "x" * 65}, 422, "validation_failed"),
         ({"created_at[gte]": "yesterday"}, 422, "validation_failed"),
         ({"created_at[gte]": "2026-11-21T08:00:00"}, 422, "validation_failed"),
+        ({"created_at[gte]": "1795000000"}, 422, "validation_failed"),
+        ({"created_at[lt]": "0.5"}, 422, "validation_failed"),
     ],
 )
 async def test_a_query_that_does_not_fit_is_refused(

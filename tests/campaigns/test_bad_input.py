@@ -76,6 +76,8 @@ FIELDS = [
     ({"rewards": [reward(to="grandparent")]}, "/rewards/0/to"),
     ({"rewards": [reward()] * 21}, "/rewards"),
     ({"starts_at": "2027-01-01T00:00:00"}, "/starts_at"),
+    ({"starts_at": 1_795_000_000}, "/starts_at"),
+    ({"starts_at": "1795000000"}, "/starts_at"),
     ({"ends_at": "9999-12-31T23:59:59-23:00"}, "/ends_at"),
     ({"starts_at": "0001-01-01T00:00:00+14:00"}, "/starts_at"),
     ({"budget_minor": -5}, "/budget_minor"),

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.api.deps import NeedsMembership, PageDep, PrincipalDep, Tenant, TenantDep
-from app.api.router import make_router
+from app.api.router import make_router, problems
 from app.api.schemas import Answer, Body, Instant, ListAnswer, Metadata, NonNegativeMinor, type_id
 from app.campaigns import queries, service
 from app.campaigns.document import AttributionRule, CommissionRule, RewardDraft, RewardRule
@@ -199,7 +199,12 @@ async def check_campaign(campaign_id: str, tenant: TenantDep) -> dict[str, Any]:
     return tenant.show(check_view(campaign_id, findings))
 
 
-@router.post("/campaigns/{campaign_id}/publish", response_model=CampaignOut, dependencies=[NeedsMembership])
+@router.post(
+    "/campaigns/{campaign_id}/publish",
+    response_model=CampaignOut,
+    responses=problems({402: "The merchant's days have ended"}),
+    dependencies=[NeedsMembership],
+)
 async def publish_campaign(campaign_id: str, tenant: TenantDep, principal: PrincipalDep) -> dict[str, Any]:
     """Begins at `starts_at`, at once where that is past or null. A second time is refused; retry with an
     Idempotency-Key."""

@@ -32,7 +32,7 @@ Items = Annotated[list[Item], Field(max_length=MOST_ITEMS), Body(examples=[EXAMP
 
 
 class ItemOut(Answer):
-    event_id: str | None
+    event_id: Annotated[str | None, Field(description="As it came; absent where it was no text.")] = None
     status: Literal["accepted", "duplicate", "ignored_bot", "rejected"]
     code: str | None = None
     detail: str | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi import FastAPI
+from hypothesis import settings
 from redis import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +19,10 @@ from app.db.migrations import upgrade
 from app.kit import crypto
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_merchant
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
 
 TEST_SECRETS = {
     "INVITREE_ENV": "development",

@@ -183,3 +183,20 @@ async def test_days_that_are_no_reward_are_given_once_a_source(resources: Resour
         assert membership is not None
         assert membership.ends_at is not None
         assert membership.ends_at > clock.utcnow() + clock.days(29)
+
+
+async def test_members_asked_for_in_any_order_are_locked_in_one(
+    resources: Resources, merchant: MerchantFixture
+) -> None:
+    """Transactions over the same members in opposite orders would wait for each other, and one would be killed."""
+    async with resources.db.tenant(merchant.test_id) as session:
+        members = [Member(merchant_id=merchant.test_id, id=ids.new("mbr"), external_id=f"u-{n}") for n in range(40)]
+        session.add_all(members)
+    wanted = [member.id for member in members]
+
+    async def lock(member_ids: list[str]) -> None:
+        async with resources.db.tenant(merchant.test_id) as session:
+            await memberships.lock(session, merchant_id=merchant.test_id, member_ids=member_ids)
+
+    for _ in range(5):
+        await asyncio.gather(*(lock(wanted[:: (-1) ** n]) for n in range(6)))

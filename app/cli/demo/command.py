@@ -49,7 +49,7 @@ async def _play(base_url: str, people: int) -> list[str]:
         open_resources(get_settings()) as resources,
     ):
         with output.progress() as progress:
-            stage = Stage(http, people, _folder(), progress)
+            stage = Stage(http, people, CHECKOUT / ".data" / "demo", progress)
             found = await _play_and_check(stage, resources)
         if not stage.batch:
             return found
@@ -73,6 +73,8 @@ async def _play_and_check(stage: Stage, resources: Resources) -> list[str]:
 async def _acts(stage: Stage) -> None:
     await opening.register(stage)
     await opening.publish(stage)
+    stage.folder /= stage.campaign["id"]
+    stage.folder.mkdir(parents=True)
     await opening.enrol_promoters(stage)
     await spreading.spread(stage)
     await spreading.scan_posters(stage, stage.people * SCANS_PER_PERSON)
@@ -83,12 +85,6 @@ async def _acts(stage: Stage) -> None:
     await paying.give_accounts(stage)
     await paying.pay_out(stage)
     await spreading.refund(stage, share=0.04, amounts=(5_900, 999), after_payout=True)
-
-
-def _folder() -> Path:
-    folder = CHECKOUT / ".data" / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _serve_on(base_url: str) -> None:

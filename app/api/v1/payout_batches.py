@@ -176,8 +176,9 @@ async def import_results(
 ) -> dict[str, Any]:
     """What became of the payouts, as CSV: whole or in parts, and again without harm."""
     file, who = parse(upload.content), upload.user_id or tenant.key_id
-    scope = {"merchant_id": tenant.merchant_id, "batch_id": batch_id, "actor_id": who}
-    done = await results.import_results(tenant.session, **scope, file=file, now=tenant.now)
+    done = await results.import_results(
+        tenant.session, merchant_id=tenant.merchant_id, batch_id=batch_id, file=file, actor_id=who, now=tenant.now
+    )
     shown = {"object": "payout_results", "batch": tenant.show(batch_view(done.batch)), **done.as_dict()}
     return tenant.show(shown)
 

@@ -17,7 +17,8 @@ from app.tracking.positions import Position
 from app.tracking.stream import Entry, Window
 
 log = logging.get(__name__)
-MOST_ENTRIES = 200
+# What is read at once, full batches of 1,000 too, must come over the network within the client's time-out.
+MOST_ENTRIES = 64
 MOST_EVENTS = 20_000
 LONG_LAG_SECONDS = 30
 
@@ -45,24 +46,22 @@ async def drain(session: AsyncSession, redis: Redis, *, shard: int, shards: int)
         before = Position(window.epoch, sequence=window.sequence)
         await positions.save(session, shard, before)
         window = await stream.read(redis, shard, after=before.position, limit=MOST_ENTRIES)
-    entries = _at_most(window.entries, MOST_EVENTS)
-    _tell_lag(shard, entries)
-    if not entries:
+    _tell_lag(shard, window.entries)
+    if not window.entries:
         return Drained(0, before.position)
-    events = await _store(session, [hit for entry in entries for hit in entry.hits])
-    last = entries[-1]
+    last, hits = _unpack(window.entries, MOST_EVENTS)
+    await _store(session, hits)
     await positions.save(session, shard, replace(before, position=last.id, sequence=last.sequence))
-    return Drained(events, last.id)
+    return Drained(len(hits), last.id)
 
 
-async def _store(session: AsyncSession, hits: Sequence[Hit]) -> int:
+async def _store(session: AsyncSession, hits: Sequence[Hit]) -> None:
     """Redis counted each of these: where Postgres had one already, the two differ."""
     new = {hit.id for hit in await store.record(session, hits)}
     repeated = [hit for hit in hits if hit.id not in new]
     await store.ask_repairs(session, rules.campaigns(repeated))
     metrics.DRAINED.inc(len(new))
     metrics.REPEATED.inc(len(repeated))
-    return len(hits)
 
 
 async def _lose_history(
@@ -87,15 +86,15 @@ async def _lose_history(
     await store.ask_repairs(session, {pair for pair in wrong if shard_of(pair[1], shards) == shard})
 
 
-def _at_most(entries: Sequence[Entry], events: int) -> list[Entry]:
-    """Whole entries, one at least."""
-    taken: list[Entry] = []
-    for entry in entries:
-        events -= len(entry.hits)
-        if taken and events < 0:
+def _unpack(entries: Sequence[Entry], most: int) -> tuple[Entry, list[Hit]]:
+    """Whole entries until there are `most` events, the first in any case; the last entry taken, and all hits."""
+    last, hits = entries[0], entries[0].hits()
+    for entry in entries[1:]:
+        if len(hits) >= most:
             break
-        taken.append(entry)
-    return taken
+        hits += entry.hits()
+        last = entry
+    return last, hits
 
 
 def _tell_lag(shard: int, entries: Sequence[Entry]) -> None:

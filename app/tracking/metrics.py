@@ -1,4 +1,4 @@
-"""What is watched of tracking; docs/operations.md says what to do about each."""
+"""What is watched of tracking: events by outcome, batches, bypasses, lag, losses."""
 
 from __future__ import annotations
 

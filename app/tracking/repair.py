@@ -24,6 +24,7 @@ from app.tracking.keys import Keys, shard_of
 from app.tracking.live import VISITOR_SECONDS
 
 PIECE = 200
+MOST_WAITING = 500
 # Events of these days may still come, and must be told from the visitors that are known.
 DAYS_BACK = 3
 

@@ -17,11 +17,15 @@ START = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One batch; `sequence` counts the shard's entries without gaps."""
+    """One batch, still packed; `sequence` counts the shard's entries without gaps."""
 
     id: str
     sequence: int
-    hits: list[Hit]
+    packed: bytes
+    repeats: bytes = b""
+
+    def hits(self) -> list[Hit]:
+        return unpack(self.packed, without=read_places(self.repeats))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Window:
 
     @property
     def hits(self) -> list[Hit]:
-        return [hit for entry in self.entries for hit in entry.hits]
+        return [hit for entry in self.entries for hit in entry.hits()]
 
 
 async def read(redis: Redis, shard: int, *, after: str, limit: int | None = None) -> Window:
@@ -59,7 +63,11 @@ def window(epoch: bytes, sequence: bytes | None, entries: list[Any]) -> Window:
 
 
 def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
-    return Entry(id_.decode(), int(fields[b"n"]), unpack(fields[b"b"], without=read_places(fields[b"x"])))
+    return Entry(id_.decode(), int(fields[b"n"]), fields[b"b"], fields[b"x"])
+
+
+async def length(redis: Redis, shard: int) -> int:
+    return int(await redis.xlen(Keys(shard).stream))
 
 
 async def trim(redis: Redis, shard: int, *, through: str) -> None:

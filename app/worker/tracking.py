@@ -10,6 +10,7 @@ from uuid import UUID
 from app.kit import clock, logging
 from app.resources import Resources
 from app.tracking import drain, live, metrics, positions, repair, retention, rows, stream
+from app.tracking.keys import shard_of
 
 log = logging.get(__name__)
 FIRST = UUID(int=0)
@@ -48,6 +49,8 @@ async def repair_counters(resources: Resources) -> int:
         if request is None:
             await _show_again(resources)
             return 0
+        if await _waits_long(resources, request.campaign_id):
+            return 0
         await repair_campaign(resources, request.merchant_id, request.campaign_id)
         async with resources.db.system() as session:
             await repair.finish(session, request)
@@ -55,6 +58,12 @@ async def repair_counters(resources: Resources) -> int:
         log.warning("redis_away", task="repair_counters", error=repr(error))
         return 0
     return 1
+
+
+async def _waits_long(resources: Resources, campaign_id: UUID) -> bool:
+    """A repair reads what waits, while all of Redis stands still: let that be drained first."""
+    shard = shard_of(campaign_id, resources.settings.track_shards)
+    return await stream.length(resources.redis, shard) > repair.MOST_WAITING
 
 
 async def repair_campaign(resources: Resources, merchant_id: UUID, campaign_id: UUID) -> None:

@@ -151,3 +151,15 @@ async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resourc
         await repair.finish(session, request)
     assert await worker.repair_counters(resources) == 1
     assert await worker.repair_counters(resources) == 0
+
+
+async def test_a_repair_waits_while_much_is_to_be_drained(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "MOST_WAITING", 0)
+    await resources.tracker.record([make_hit(link)])
+    async with resources.db.system() as session:
+        await store.ask_repairs(session, {(link.target.merchant_id, link.target.campaign_id)})
+    assert await worker.repair_counters(resources) == 0
+    await drain_all(resources)
+    assert await worker.repair_counters(resources) == 1

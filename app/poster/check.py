@@ -13,7 +13,7 @@ from app.poster.render import picture
 from app.poster.template import PosterInput, Template
 
 # As long as a link may be, so that the symbol is the densest that will be drawn.
-_SAMPLE = PosterInput(
+SAMPLE = PosterInput(
     invite_url=f"https://{'x' * 33}.example/i/8a2b3c4d",
     nickname="欧阳小明",
     invite_code="8a2b3c4d",
@@ -21,6 +21,7 @@ _SAMPLE = PosterInput(
     product="增长案例集一本，加一年社群会员",
     price="59.00",
     days=30,
+    inviter_days=30,
     merchant="一间小店",
 )
 _LEAST_QR_CONTRAST = 7.0
@@ -43,7 +44,7 @@ def check_template(template: Template) -> list[Problem]:
     codes = [i for i, layer in layers if isinstance(layer, QrLayer)]
     if len(codes) != 1:
         found.append(Problem("error", "qr_count", "/layers", "A poster has exactly one QR code."))
-    elif not qr.survives(picture(template, _SAMPLE), _SAMPLE.invite_url):
+    elif not qr.survives(picture(template, SAMPLE), SAMPLE.invite_url):
         detail = "The QR code cannot be read after the picture was scaled to 40 % and compressed at quality 60."
         found.append(Problem("error", "qr_unreadable", f"/layers/{codes[0]}", detail))
     return found
@@ -62,7 +63,7 @@ def _layer_problems(template: Template, layer: Layer, pointer: str) -> Iterator[
 
 
 def _qr_problems(template: Template, layer: QrLayer, pointer: str) -> Iterator[Problem]:
-    side = qr.modules(_SAMPLE.invite_url).width
+    side = qr.modules(SAMPLE.invite_url).width
     pixels = side * qr.module_pixels(layer.size, side)
     least = max(qr.LEAST_PIXELS, qr.LEAST_SHARE * template.document.width)
     if pixels < least:
@@ -78,7 +79,7 @@ def _qr_problems(template: Template, layer: QrLayer, pointer: str) -> Iterator[P
 
 
 def _text_problems(layer: TextLayer, pointer: str) -> Iterator[Problem]:
-    setting = layout.set_text(layer, _SAMPLE.values())
+    setting = layout.set_text(layer, SAMPLE.values())
     if setting.shortened:
         yield Problem("warning", "text_cut", pointer, "The text does not fit its box with ordinary values.")
     if any(text.has_missing(line) for line in setting.lines):

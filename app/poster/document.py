@@ -13,13 +13,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 CANVASES = ((750, 1334), (720, 1280), (1080, 1920))
 # What texts may name. `nickname` and `invite_code` differ from person to person, the others by campaign.
 PERSONAL = frozenset({"nickname", "invite_code"})
-PLACEHOLDERS = PERSONAL | {"title", "product", "price", "days", "merchant"}
+# `days` are what a friend gets, `inviter_days` what who shares the poster gets for one.
+PLACEHOLDERS = PERSONAL | {"title", "product", "price", "days", "inviter_days", "merchant"}
 
 Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$", examples=["#E8402A"])]
 Opaque = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", examples=["#1A1A1A"])]
 Place = Annotated[int, Field(ge=-2000, le=4000)]
 Extent = Annotated[int, Field(ge=1, le=4000)]
-Placeholder = Literal["nickname", "invite_code", "title", "product", "price", "days", "merchant"]
+Placeholder = Literal["nickname", "invite_code", "title", "product", "price", "days", "inviter_days", "merchant"]
 
 
 def placeholders(text: str) -> frozenset[str]:
@@ -115,6 +116,12 @@ class AvatarLayer(_Layer):
     size: Annotated[int, Field(ge=24, le=800)]
     shape: Literal["round", "rounded", "square"] = "round"
     border: Border | None = None
+
+    @model_validator(mode="after")
+    def _shows_something(self) -> AvatarLayer:
+        if self.border and self.size <= 2 * self.border.width:
+            raise ValueError("the border leaves no room for the picture")
+        return self
 
 
 class Span(_Part):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Literal
 
 from PIL import Image, ImageOps
 
@@ -15,6 +16,7 @@ LEAST_SIDE = 16
 AVATAR_SIDE = 256
 # No canvas is larger.
 ASSET_SIZE = (1080, 1920)
+Purpose = Literal["avatar", "background"]
 
 
 def check(data: bytes) -> headers.Header:
@@ -87,6 +89,11 @@ def flattened(image: Image.Image) -> Image.Image:
     ground = Image.new("RGB", image.size, "#FFFFFF")
     ground.paste(image, mask=image.getchannel("A"))
     return ground
+
+
+def normalise(data: bytes, purpose: Purpose) -> bytes:
+    """An upload as it is kept for its purpose; errors as `check` has them."""
+    return normalise_avatar(data) if purpose == "avatar" else normalise_asset(data)
 
 
 def normalise_avatar(data: bytes) -> bytes:

@@ -10,11 +10,11 @@ import zxingcpp
 from PIL import Image
 
 from app.kit.errors import Unprocessable
+from app.kit.links import LONGEST as LONGEST_LINK
 from app.poster import paint, pictures
 from app.poster.colours import rgb
 from app.poster.document import QrLayer
 
-LONGEST_LINK = 60
 QUIET = 4
 # What a QR must have: pixels, and a share of the canvas' width; its quiet zone not counted.
 LEAST_PIXELS = 200

@@ -49,6 +49,7 @@ class PosterInput:
     product: str = ""
     price: str = ""
     days: int | None = None
+    inviter_days: int | None = None
     merchant: str = ""
 
     @property
@@ -59,20 +60,33 @@ class PosterInput:
     def values(self) -> dict[str, str]:
         """What the placeholders of a template stand for."""
         campaign = {"title": self.title, "product": self.product, "price": self.price, "merchant": self.merchant}
-        days = "" if self.days is None else str(self.days)
-        return {**campaign, "days": days, "nickname": self.name or NAMELESS, "invite_code": self.invite_code}
+        days = {"days": _figure(self.days), "inviter_days": _figure(self.inviter_days)}
+        return {**campaign, **days, "nickname": self.name or NAMELESS, "invite_code": self.invite_code}
+
+
+def _figure(number: int | None) -> str:
+    return "" if number is None else str(number)
 
 
 def load_template(document: Mapping[str, Any], assets: Mapping[str, bytes] | None = None) -> Template:
     """Validate a document and its pictures; `poster_template_invalid` (422) with a pointer to each fault."""
-    try:
-        parsed = Document.model_validate(document)
-    except ValidationError as error:
-        raise _invalid(_faults(error)) from error
+    parsed = _parsed(document)
     given = {name: data for name, data in (assets or {}).items() if name in parsed.assets}
     if faults := _asset_faults(parsed, given):
         raise _invalid(faults)
     return Template(parsed, given, _digest(parsed, given))
+
+
+def named_assets(document: Mapping[str, Any]) -> frozenset[str]:
+    """The pictures that a document wants to be loaded with; errors as `load_template` has them."""
+    return _parsed(document).assets
+
+
+def _parsed(document: Mapping[str, Any]) -> Document:
+    try:
+        return Document.model_validate(document)
+    except ValidationError as error:
+        raise _invalid(_faults(error)) from error
 
 
 def _invalid(faults: list[FieldError]) -> Unprocessable:
@@ -80,10 +94,14 @@ def _invalid(faults: list[FieldError]) -> Unprocessable:
 
 
 def _faults(error: ValidationError) -> list[FieldError]:
-    found = [FieldError(_pointer(fault["loc"]), fault["type"], fault["msg"]) for fault in error.errors()]
+    found = [FieldError(_pointer(fault["loc"]), fault["type"], _said(fault["msg"])) for fault in error.errors()]
     # A list whose items are faulty is also called too short: said of the items it is enough.
     inner = "\n".join(fault.pointer for fault in found)
     return [fault for fault in found if not (fault.code == "too_short" and f"{fault.pointer}/" in inner)]
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def _pointer(loc: tuple[int | str, ...]) -> str:

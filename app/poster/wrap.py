@@ -14,7 +14,7 @@ def wrap(line: Sequence[Letter], room: float, most: int) -> list[list[Letter]]:
     """At most `most` lines, the last one cut with an ellipsis."""
     lines: list[list[Letter]] = []
     rest = list(line)
-    while rest and len(lines) < most - 1 and width(rest) > room:
+    while len(rest) > 1 and len(lines) < most - 1 and width(rest) > room:
         at = _break(rest, room)
         lines.append(stripped(rest[:at]))
         rest = stripped(rest[at:])

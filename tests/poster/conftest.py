@@ -42,6 +42,7 @@ def person() -> PosterInput:
         product="案例集纸质书与年度社群会员",
         price="59.00",
         days=30,
+        inviter_days=30,
         merchant="运营研究社",
     )
 

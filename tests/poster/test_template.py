@@ -48,6 +48,10 @@ def test_the_built_in_templates_have_no_problem(name: str) -> None:
         ({"type": "qr", "x": 0, "y": "left", "size": 300}, "/layers/0/y"),
         ({"type": "video"}, "/layers/0"),
         ({"type": "avatar", "x": 0, "y": 0}, "/layers/0/size"),
+        (
+            {"type": "avatar", "x": 0, "y": 0, "size": 40, "border": {"width": 20, "colour": "#000000"}},
+            "/layers/0",
+        ),
     ],
 )
 def test_a_faulty_layer_is_pointed_at(layer: dict[str, Any], pointer: str) -> None:

@@ -124,6 +124,13 @@ def test_lines_break_before_no_closing_mark_and_inside_no_word() -> None:
     assert all(text.width(line) <= 210 or len(shown) == 9 for line in lines)
 
 
+@pytest.mark.parametrize("words", ["好", "好好好", "ab cd", "👨‍👩‍👧🍵"])
+def test_a_box_narrower_than_a_letter_still_gets_its_lines(words: str) -> None:
+    lines = wrap.wrap(text.letters(words, STYLE), 1, 8)
+    assert 1 <= len(lines) <= 8
+    assert all(lines)
+
+
 @needs_shaping
 def test_marks_sit_under_their_letters() -> None:
     ink = drawn("q\u0323\u0331m").convert("L").point(lambda value: 255 - value)

@@ -9,15 +9,16 @@ from app.poster.designs.brushes import GREY, INK, Layer, avatar, bold, disc, qr,
 DEEP, GOLD = "#0B6B57", "#F7C65B"
 
 
-def _ticket(x: int, who: str, note: str) -> list[Layer]:
-    middle = {"align": "center"}
-    figure = [{"text": "{days}", "size": 92, "colour": "#D9480F"}, {"text": " 天", "size": 38}]
+def _ticket(x: int, who: str, value: str) -> list[Layer]:
+    shown: dict[str, Any] = {"align": "center", "when": value}
+    figure = [{"text": f"{{{value}}}", "size": 92, "colour": "#D9480F"}, {"text": " 天", "size": 38}]
+    shadow = {"dy": 12, "blur": 26, "colour": "#03362C55"}
     return [
-        rect(x, 318, 296, 232, "#FFFDF5", radius=28, shadow={"dy": 12, "blur": 26, "colour": "#03362C55"}, when="days"),
-        rect(x + 88, 300, 120, 46, GOLD, radius=23, when="days"),
-        bold(x + 88, 300, 120, who, 26, colour="#5C3B00", line_height=1.75, when="days", **middle),
-        bold(x + 12, 360, 272, figure, 92, min_size=60, colour=INK, line_height=1.3, **middle),
-        words(x + 12, 484, 272, note, 26, colour=GREY, when="days", **middle),
+        rect(x, 318, 296, 232, "#FFFDF5", radius=28, shadow=shadow, when=value),
+        rect(x + 88, 300, 120, 46, GOLD, radius=23, when=value),
+        bold(x + 88, 300, 120, who, 26, colour="#5C3B00", line_height=1.75, **shown),
+        bold(x + 12, 360, 272, figure, 92, min_size=60, colour=INK, line_height=1.3, **shown),
+        words(x + 12, 484, 272, "会员时长", 26, colour=GREY, **shown),
     ]
 
 
@@ -38,11 +39,11 @@ DOCUMENT: dict[str, Any] = {
         words(60, 52, 630, "{merchant}", 28, colour="#D8F5E8", align="center"),
         bold(60, 104, 630, "{title}", 64, min_size=46, colour="#FFFFFF", align="center", line_height=1.3),
         words(60, 200, 630, "好友完成注册，两个人都有份", 30, colour="#E3F8EE", align="center"),
-        *_ticket(60, "你得", "会员时长"),
-        *_ticket(394, "好友得", "会员时长"),
-        disc(375, 434, 76, GOLD, border={"width": 6, "colour": "#FFFDF5"}, when="days"),
-        rect(357, 431, 36, 7, "#5C3B00", radius=3, when="days"),
-        rect(372, 416, 7, 36, "#5C3B00", radius=3, when="days"),
+        *_ticket(60, "你得", "days"),
+        *_ticket(394, "好友得", "inviter_days"),
+        disc(375, 434, 76, GOLD, border={"width": 6, "colour": "#FFFDF5"}, when="inviter_days"),
+        rect(357, 431, 36, 7, "#5C3B00", radius=3, when="inviter_days"),
+        rect(372, 416, 7, 36, "#5C3B00", radius=3, when="inviter_days"),
         # Card
         rect(60, 666, 630, 604, "#FFFFFF", radius=40, shadow={"dy": 18, "blur": 40, "colour": "#03362C66"}),
         disc(375, 668, 140, "#FFFFFF"),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__, h5
-from app.api import errors, health, invite_links, v1
+from app.api import errors, health, invite_links, posters, v1
 from app.api.docs import DESCRIPTION, install_docs
 from app.api.middleware import Edge
 from app.kit import logging
@@ -40,6 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(v1.router)
     app.include_router(invite_links.router)
+    app.include_router(posters.router)
     app.include_router(h5.router)
     app.add_middleware(Edge, https=settings.public_url.startswith("https://"))
     return app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -70,13 +69,14 @@ async def change_avatar(
     participant_id: str, request: Request, resources: ResourcesDep, avatar: Annotated[UploadFile, File()]
 ) -> Response:
     """A new picture on page and poster; what is wrong with it is said above the field."""
+    require_session(request, resources.settings)  # strangers' pictures are not even decoded
     try:
-        content = await asyncio.to_thread(assets.normalise, await avatar.read(), "avatar")
+        content = await resources.renderer.normalise(await avatar.read(), "avatar")
     except InvitreeError as error:
         async with own_page(request, resources, participant_id) as own:
             return await _page(own, error=form_text(error), status=error.status)
     async with own_page(request, resources, participant_id) as own:
-        asset = await assets.keep(own.session, **own.tenant, purpose="avatar", content=content)
+        asset, _ = await assets.keep(own.session, **own.tenant, purpose="avatar", content=content)
         member = await referral_queries.get_member(own.session, **own.tenant, member_id=own.visitor.member_id)
         member.avatar_asset_id = asset.id
     return redirect(f"/h5/me/{participant_id}")

@@ -11,7 +11,7 @@ from app.db.types import Id, Instant
 
 
 class PosterTemplate(TenantRow, Base):
-    """A merchant's own poster document; a changed one is a new version."""
+    """A merchant's own poster document; a changed one is a new version. `warnings`: what its check found."""
 
     __tablename__ = "poster_templates"
 
@@ -19,6 +19,8 @@ class PosterTemplate(TenantRow, Base):
     name: Mapped[str] = mapped_column(String(80))
     version: Mapped[int] = mapped_column(server_default="1")
     document: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    warnings: Mapped[list[dict[str, str]]] = mapped_column(JSONB, server_default="[]")
+    meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 

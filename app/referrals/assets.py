@@ -1,10 +1,11 @@
-"""Pictures that merchants and participants upload: checked, normalised, kept once by content."""
+"""Pictures that merchants and participants upload: kept once by content."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 from PIL import Image
 from sqlalchemy import select
@@ -12,20 +13,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import ids
+from app.kit.errors import not_found
 from app.models import Asset
-from app.poster import normalise_asset, normalise_avatar
-
-Purpose = Literal["avatar", "background"]
-_NORMALISE = {"avatar": normalise_avatar, "background": normalise_asset}
+from app.poster.pictures import Purpose
 
 
-def normalise(content: bytes, purpose: Purpose) -> bytes:
-    """CPU-bound, tens of milliseconds: the edges run it off the event loop, outside any transaction."""
-    return _NORMALISE[purpose](content)
-
-
-async def keep(session: AsyncSession, *, merchant_id: str, purpose: Purpose, content: bytes) -> Asset:
-    """Store a normalised picture; the same one again is the same asset."""
+async def keep(session: AsyncSession, *, merchant_id: str, purpose: Purpose, content: bytes) -> tuple[Asset, bool]:
+    """Store a picture that `Renderer.normalise` made, and whether it is new: the same one again is the same asset."""
     digest = hashlib.sha256(content).digest()
     with Image.open(io.BytesIO(content)) as image:
         width, height, kind = image.width, image.height, str(image.get_format_mimetype())
@@ -39,9 +33,33 @@ async def keep(session: AsyncSession, *, merchant_id: str, purpose: Purpose, con
         "width": width,
         "height": height,
     }
-    await session.execute(insert(Asset).values(row).on_conflict_do_nothing())
+    added = await session.scalar(insert(Asset).values(row).on_conflict_do_nothing().returning(Asset.id))
     same = (Asset.merchant_id == merchant_id, Asset.purpose == purpose, Asset.digest == digest)
-    return (await session.scalars(select(Asset).where(*same))).one()
+    return (await session.scalars(select(Asset).where(*same))).one(), added is not None
+
+
+async def require(session: AsyncSession, *, merchant_id: str, asset_id: str) -> None:
+    """NotFound `asset_not_found` for an id that is malformed, unknown or another merchant's."""
+    own = select(Asset.id).where(Asset.merchant_id == merchant_id, Asset.id == asset_id)
+    if not _is_id(asset_id) or await session.scalar(own) is None:
+        raise not_found("asset")
+
+
+async def contents(session: AsyncSession, *, merchant_id: str, asset_ids: Iterable[str]) -> dict[str, bytes]:
+    """Encoded pictures by id; what is malformed, unknown or another merchant's is left out."""
+    wanted = [asset_id for asset_id in asset_ids if _is_id(asset_id)]
+    if not wanted:
+        return {}
+    found = select(Asset.id, Asset.content).where(Asset.merchant_id == merchant_id, Asset.id.in_(wanted))
+    return dict((await session.execute(found)).tuples().all())
+
+
+def _is_id(text: str) -> bool:
+    try:
+        ids.decode("ast", text)
+    except ValueError:
+        return False
+    return True
 
 
 def asset_view(asset: Asset) -> dict[str, Any]:

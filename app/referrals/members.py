@@ -16,6 +16,7 @@ from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Conflict
 from app.models import Member
+from app.referrals import assets
 from app.referrals.identity import KEYS, MemberKeys, keys_of
 from app.referrals.identity import MemberIdentity as MemberIdentity
 
@@ -74,7 +75,9 @@ async def settle(
     known: Member | None,
     now: datetime,
 ) -> Found:
-    """Make the member where `known` is None, else add to it what is new."""
+    """Make the member where `known` is None, else add to it what is new; NotFound `asset_not_found` for its avatar."""
+    if identity.avatar_asset_id is not None:
+        await assets.require(session, merchant_id=merchant_id, asset_id=identity.avatar_asset_id)
     verified = identity.phone_verified and "phone" in keys.sealed
     if known is None:
         made = await _insert(session, merchant_id, identity, keys, now if verified else None, now)

@@ -16,6 +16,7 @@ def member_view(row: Member) -> dict[str, Any]:
         "phone_verified": row.phone_verified_at is not None,
         "nickname": row.nickname,
         "avatar_url": row.avatar_url,
+        "avatar_asset_id": row.avatar_asset_id,
         "metadata": row.meta,
         "created_at": row.created_at,
     }

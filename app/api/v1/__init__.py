@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from app.api.v1 import (
     api_keys,
+    assets,
     balances,
     campaigns,
     commissions,
@@ -15,6 +16,8 @@ from app.api.v1 import (
     payee_accounts,
     payout_batches,
     payouts,
+    poster_templates,
+    posters,
     refunds,
     rewards,
     signups,
@@ -28,6 +31,7 @@ from app.api.v1 import (
 router = APIRouter()
 for module in (
     api_keys,
+    assets,
     balances,
     campaigns,
     commissions,
@@ -39,6 +43,8 @@ for module in (
     payee_accounts,
     payout_batches,
     payouts,
+    poster_templates,
+    posters,
     refunds,
     rewards,
     signups,

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field
 
 from app.api.deps import PageDep, TenantDep
 from app.api.router import make_router
-from app.api.schemas import Answer, Body, ExternalId, ListAnswer, Metadata
+from app.api.schemas import Answer, Body, ExternalId, ListAnswer, Metadata, type_id
 from app.referrals import queries
 from app.referrals.identity import MemberIdentity
 from app.referrals.views import member_view
@@ -34,6 +34,9 @@ class MemberIn(Body):
     unionid: WeChatId | None = None
     nickname: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     avatar_url: Annotated[str, Field(max_length=2048, pattern="^https?://[^\\s]+$")] | None = None
+    avatar_asset_id: Annotated[
+        Annotated[str, type_id("ast")] | None, Field(description="From `POST /v1/assets`; what posters show.")
+    ] = None
     metadata: Metadata = Field(default_factory=dict)
 
     def identity(self) -> MemberIdentity:
@@ -48,6 +51,7 @@ class MemberOut(Answer):
     phone_verified: bool
     nickname: str | None
     avatar_url: str | None
+    avatar_asset_id: str | None
     metadata: dict[str, Any]
     created_at: datetime
     livemode: bool

@@ -18,6 +18,8 @@ CREATE TABLE poster_templates (
     name VARCHAR(80) NOT NULL,
     version INTEGER DEFAULT '1' NOT NULL,
     document JSONB NOT NULL,
+    warnings JSONB DEFAULT '[]' NOT NULL,
+    metadata JSONB DEFAULT '{}' NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT pk_poster_templates PRIMARY KEY (merchant_id, id)
 );

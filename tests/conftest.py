@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import tempfile
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from hypothesis import settings
 from redis import Redis
@@ -17,7 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import embedded
 from app.db.migrations import upgrade
 from app.kit import crypto
+from app.main import create_app
 from app.resources import Resources
+from app.settings import get_settings
 from tests.factories import MerchantFixture, make_merchant
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -55,8 +62,7 @@ def stack() -> Iterator[embedded.Stack]:
 
 @pytest.fixture(scope="session")
 async def app(stack: embedded.Stack) -> AsyncIterator[FastAPI]:
-    from app.main import create_app  # noqa: PLC0415  # reads the settings that `stack` has just set
-
+    """With the settings that `stack` has put into the environment."""
     application = create_app()
     async with application.router.lifespan_context(application):
         yield application
@@ -105,3 +111,24 @@ async def tenant(resources: Resources, merchant: MerchantFixture) -> AsyncIterat
     async with resources.db.tenant(merchant.test_id) as session:
         yield session
         await session.rollback()
+
+
+def wait_for(server: uvicorn.Server) -> None:
+    while not server.started:
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="session")
+async def site(app: FastAPI) -> AsyncIterator[str]:
+    """The application on a port of its own; `app` has set the environment up."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    settings = get_settings().model_copy(update={"public_url": base_url})
+    server = uvicorn.Server(uvicorn.Config(create_app(settings), log_level="warning", access_log=False))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    thread.start()
+    await asyncio.to_thread(wait_for, server)
+    yield base_url
+    server.should_exit = True
+    await asyncio.to_thread(thread.join)

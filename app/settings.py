@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, Self
@@ -9,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.kit import crypto
+from app.kit import crypto, ids, links
 
 
 class Settings(BaseSettings):
@@ -26,7 +27,9 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(validation_alias="INVITREE_SECRET_KEY")
     encryption_keys: SecretStr = Field(validation_alias="INVITREE_ENCRYPTION_KEYS")
     blind_index_key: SecretStr = Field(validation_alias="INVITREE_BLIND_INDEX_KEY")
-    sms_provider: Literal["sandbox"] = Field(default="sandbox", validation_alias="INVITREE_SMS_PROVIDER")
+    sms_provider: Literal["sandbox", "http"] = Field(default="sandbox", validation_alias="INVITREE_SMS_PROVIDER")
+    sms_url: str | None = Field(default=None, validation_alias="INVITREE_SMS_URL")
+    sms_token: SecretStr = Field(default=SecretStr(""), validation_alias="INVITREE_SMS_TOKEN")
     pool_size: int = Field(default=10, ge=1, le=200, validation_alias="INVITREE_POOL_SIZE")
     track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
     registrations_per_hour: int = Field(default=20, ge=1, validation_alias="INVITREE_REGISTRATIONS_PER_HOUR")
@@ -38,8 +41,26 @@ class Settings(BaseSettings):
 
     @field_validator("public_url")
     @classmethod
-    def _no_trailing_slash(cls, value: str) -> str:
-        return value.rstrip("/")
+    def _fits_a_poster(cls, value: str) -> str:
+        address = value.rstrip("/")
+        if not re.fullmatch(r"https?://[!-~]+", address):
+            raise ValueError("INVITREE_PUBLIC_URL begins with https:// (or http://) and is written in ASCII")
+        spare = links.LONGEST - len(links.scan_link(address, "x" * ids.INVITE_LENGTH))
+        if spare < 0:
+            most = len(address) + spare
+            raise ValueError(
+                f"INVITREE_PUBLIC_URL has at most {most} characters, not {len(address)}: the QR codes of posters could "
+                "not be read"
+            )
+        return address
+
+    @model_validator(mode="after")
+    def _codes_reach_their_phone(self) -> Self:
+        if self.sms_provider == "http" and not (self.sms_url or "").startswith(("https://", "http://")):
+            raise ValueError("INVITREE_SMS_PROVIDER=http needs INVITREE_SMS_URL, the gateway that sends the codes")
+        if self.sms_provider == "sandbox" and self.environment == "production":
+            raise ValueError("INVITREE_SMS_PROVIDER=sandbox shows codes to whoever asks: production needs `http`")
+        return self
 
     @model_validator(mode="after")
     def _usable_secrets(self) -> Self:

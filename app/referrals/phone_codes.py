@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hmac import compare_digest
-from typing import Protocol
 
 from sqlalchemy import case, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -14,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit import clock, crypto, people
 from app.kit.errors import TooManyRequests, Unprocessable
 from app.models import PhoneCode
-from app.settings import Settings, get_keyring, get_settings
+from app.referrals.code_senders import SentCode as SentCode
+from app.referrals.code_senders import sender_of as sender_of
+from app.settings import get_keyring, get_settings
 
 LIFETIME = timedelta(minutes=10)
 MAX_ATTEMPTS = 5
@@ -22,37 +22,6 @@ MAX_ATTEMPTS = 5
 RESEND_AFTER = timedelta(seconds=60)
 MAX_SENDS = 10
 SENDS_FORGOTTEN_AFTER = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class SentCode:
-    """A code to deliver once its transaction is committed; `sandbox_code` is what a page or an answer may show."""
-
-    to: str
-    code: str = field(repr=False)
-    expires_at: datetime
-    sandbox_code: str | None = field(repr=False)
-
-
-class PhoneCodeSender(Protocol):
-    """A provider of text messages or mail. The edge calls it after the commit, never inside a transaction."""
-
-    shows_code: bool
-
-    async def deliver(self, sent: SentCode) -> None: ...
-
-
-class SandboxSender:
-    """Sends nothing: whoever asks is shown the code."""
-
-    shows_code = True
-
-    async def deliver(self, sent: SentCode) -> None:
-        """Nothing leaves the sandbox."""
-
-
-def sender_of(settings: Settings) -> PhoneCodeSender:
-    return {"sandbox": SandboxSender()}[settings.sms_provider]
 
 
 def normalise_subject(phone_or_email: str) -> str:

@@ -33,20 +33,28 @@ async def of_participant(
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
     if shared and campaign.status == "draft":
         raise not_found("invite_code")
-    return await compose(session, campaign=campaign, participant=participant, public_url=public_url)
+    template, poster = await of_campaign(session, campaign=campaign)
+    return template, await personal(session, poster, participant, public_url=public_url)
 
 
-async def compose(session: AsyncSession, *, campaign: Campaign, participant: Participant, public_url: str) -> Composed:
-    """Reads the member, its avatar, the campaign's rules and template."""
-    member = await session.get_one(Member, (campaign.merchant_id, participant.member_id))
-    poster = replace(
-        await _of_campaign(session, campaign),
+async def of_campaign(session: AsyncSession, *, campaign: Campaign) -> Composed:
+    """What the posters of a campaign share: its template and its texts."""
+    return await template_of(session, campaign=campaign), await _texts(session, campaign)
+
+
+async def personal(
+    session: AsyncSession, poster: PosterInput, participant: Participant, *, public_url: str
+) -> PosterInput:
+    """A campaign's poster with one participant's name, picture and link."""
+    merchant_id = participant.merchant_id
+    member = await session.get_one(Member, (merchant_id, participant.member_id))
+    return replace(
+        poster,
         invite_url=links.scan_link(public_url, participant.invite_code),
         invite_code=participant.invite_code,
         nickname=member.nickname or "",
-        avatar=await _picture(session, campaign.merchant_id, member.avatar_asset_id),
+        avatar=await _picture(session, merchant_id, member.avatar_asset_id),
     )
-    return await template_of(session, campaign=campaign), poster
 
 
 async def sample(
@@ -64,7 +72,7 @@ async def sample(
     poster = SAMPLE
     if campaign_id is not None:
         campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
-        poster = await _of_campaign(session, campaign)
+        poster = await _texts(session, campaign)
     if avatar_asset_id is not None:
         await assets.require(session, merchant_id=merchant_id, asset_id=avatar_asset_id)
     return template, replace(
@@ -85,7 +93,7 @@ async def template_of(session: AsyncSession, *, campaign: Campaign) -> Template:
     return BUILTIN["merchant_registration"] if merchant.is_house else templates.builtin_for(campaign.kind)
 
 
-async def _of_campaign(session: AsyncSession, campaign: Campaign) -> PosterInput:
+async def _texts(session: AsyncSession, campaign: Campaign) -> PosterInput:
     merchant = await session.get_one(Merchant, campaign.merchant_id)
     rule = await campaigns.get_rule(session, merchant_id=campaign.merchant_id, campaign_id=campaign.id)
     return PosterInput(

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     sms_token: SecretStr = Field(default=SecretStr(""), validation_alias="INVITREE_SMS_TOKEN")
     pool_size: int = Field(default=10, ge=1, le=200, validation_alias="INVITREE_POOL_SIZE")
     track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
+    worker_metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, validation_alias="INVITREE_WORKER_METRICS_PORT"
+    )
     registrations_per_hour: int = Field(default=20, ge=1, validation_alias="INVITREE_REGISTRATIONS_PER_HOUR")
     trusted_proxies: int = Field(default=0, ge=0, le=5, validation_alias="INVITREE_TRUSTED_PROXIES")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

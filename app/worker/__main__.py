@@ -6,6 +6,7 @@ import asyncio
 import signal
 
 import uvloop
+from prometheus_client import start_http_server
 
 from app.kit import logging
 from app.resources import open_resources
@@ -21,6 +22,8 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(signum, stop.set)
+    if settings.worker_metrics_port is not None:
+        start_http_server(settings.worker_metrics_port)
     async with open_resources(settings) as resources:
         await run_all(TASKS, resources, stop)
 

@@ -30,6 +30,7 @@ def describe() -> str:
         secret_key=SecretStr(crypto.new_key()),
         encryption_keys=SecretStr(f"k1:{crypto.new_key()}"),
         blind_index_key=SecretStr(crypto.new_key()),
+        environment="development",
         log_level="warning",
     )
     return json.dumps(create_app(settings).openapi(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"

@@ -1,6 +1,7 @@
 """The first schema: tables, the ledger's trigger, partitions, roles' rights, plans."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import op
 
@@ -26,8 +27,8 @@ def upgrade() -> None:
 
 def _run_script(script: str) -> None:
     """Many statements at once, which only the driver's own simple protocol takes."""
-    driver = op.get_bind().connection.driver_connection
-    op.get_bind().connection.dbapi_connection.await_(driver.execute(script))
+    connection: Any = op.get_bind().connection
+    connection.dbapi_connection.await_(connection.driver_connection.execute(script))
 
 
 def downgrade() -> None:

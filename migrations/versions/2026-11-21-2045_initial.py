@@ -12,11 +12,12 @@ depends_on = None
 
 STATEMENTS = Path(__file__).parent.parent / "sql" / "initial"
 TABLES = (
-    "tracked_events, event_keys, stream_positions, counter_repairs, participant_totals, participant_visitors, webhook_deliveries, "
-    "webhook_endpoints, assets, poster_templates, commissions, payouts, payout_batch_files, payout_batches, withdrawals, "
-    "payee_accounts, ledger_entries, ledger_transactions, ledger_accounts, refunds, order_lines, orders, memberships, "
-    "membership_grants, rewards, referrals, participants, campaign_rules, campaigns, members, outbox_events, "
-    "audit_entries, idempotency_keys, phone_codes, api_keys, merchant_users, merchants, plans"
+    "tracked_events, event_keys, stream_positions, counter_repairs, participant_totals, participant_visitors, "
+    "webhook_deliveries, webhook_endpoints, assets, poster_templates, commissions, payouts, payout_batch_files, "
+    "payout_batches, withdrawals, payee_accounts, ledger_entries, ledger_transactions, ledger_accounts, refunds, "
+    "order_lines, orders, memberships, membership_grants, rewards, referrals, participants, campaign_rules, "
+    "campaigns, members, outbox_events, audit_entries, idempotency_keys, phone_codes, api_keys, merchant_users, "
+    "merchants, plans"
 )
 
 

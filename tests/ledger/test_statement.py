@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -8,8 +9,10 @@ from app.kit import ids
 from app.kit.errors import BadRequest
 from app.ledger.service import Leg
 from app.ledger.statement import statement
+from app.resources import Resources
 from tests.factories import MerchantFixture
-from tests.factories.money import earned, move
+from tests.factories.money import earned, move, pay_out
+from tests.factories.payables import make_payable
 
 
 async def test_each_entry_shows_the_balance_it_left_behind(tenant: AsyncSession, merchant: MerchantFixture) -> None:
@@ -43,3 +46,15 @@ async def test_a_made_up_cursor_is_refused(tenant: AsyncSession, merchant: Merch
     query = PageQuery(cursor=ids.new("ord"))
     with pytest.raises(BadRequest, match="cursor_invalid"):
         await statement(tenant, merchant_id=merchant.test_id, member_id=ids.new("mbr"), query=query)
+
+
+async def test_what_was_paid_is_on_the_statement(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    async with resources.db.tenant(merchant.test_id) as session:
+        promoter = await make_payable(session, merchant.test_id, 700)
+    await pay_out(resources, merchant.test_id, promoter.member_id)
+    answer = await api.get(f"/v1/members/{promoter.member_id}/statement")
+    assert answer.status_code == 200, answer.text
+    shown = [(row["bucket"], row["amount_minor"]) for row in answer.json()["data"]]
+    assert sorted(shown) == [("in_payout", -700), ("in_payout", 700), ("paid", 700), ("payable", -700), ("payable", 700)]

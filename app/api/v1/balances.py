@@ -9,6 +9,7 @@ from app.api.deps import PageDep, TenantDep
 from app.api.router import make_router
 from app.api.schemas import Answer, CurrencyCode, ListAnswer
 from app.ledger import queries
+from app.ledger.rules import Bucket
 from app.ledger.statement import statement
 from app.ledger.views import balance_view, statement_view
 from app.referrals.queries import get_member, get_participant
@@ -38,7 +39,7 @@ class EntryOut(Answer):
     transaction_id: str
     kind: Annotated[str, Field(examples=["commission_earned"])]
     reference: Annotated[str, Field(description="What caused it: an order, a refund, a withdrawal, a payout.")]
-    bucket: Literal["pending", "held", "payable", "in_payout"]
+    bucket: Bucket
     amount_minor: int
     balance_minor: int
     currency: str

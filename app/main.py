@@ -34,13 +34,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         strict_content_type=True,
+        redirect_slashes=False,
     )
-    errors.install(app, page=h5.error_page, page_prefixes=h5.PREFIXES)
+    tell = errors.teller(page=h5.error_page, page_prefixes=h5.PREFIXES)
+    errors.install(app, tell)
     install_docs(app)
     app.include_router(health.router)
     app.include_router(v1.router)
     app.include_router(invite_links.router)
     app.include_router(posters.router)
     app.include_router(h5.router)
-    app.add_middleware(Edge, https=settings.public_url.startswith("https://"))
+    app.add_middleware(Edge, https=settings.public_url.startswith("https://"), tell=tell)
     return app

@@ -20,6 +20,7 @@ from app.kit.errors import BadRequest, FieldError, InvitreeError, NotFound, Unav
 
 log = logging.get(__name__)
 PROBLEM = "application/problem+json"
+Tell = Callable[[Request, InvitreeError], Response]
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -59,20 +60,25 @@ def translate(error: Exception) -> InvitreeError | None:
     return None
 
 
-def install(
-    app: FastAPI, *, page: Callable[[Request, InvitreeError], Response], page_prefixes: tuple[str, ...]
-) -> None:
+def teller(*, page: Tell, page_prefixes: tuple[str, ...]) -> Tell:
     """Below `page_prefixes` people read the answer: they get `page`, everyone else a problem document."""
 
+    def tell(request: Request, error: InvitreeError) -> Response:
+        if request.url.path.startswith(page_prefixes):
+            return page(request, error)
+        return problem(error, request_id=request.state.request_id, instance=request.url.path)
+
+    return tell
+
+
+def install(app: FastAPI, tell: Tell) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         known = translate(error)
         if known is None:
             raise error
         if known.status >= 500:
             log.warning("request_refused", code=known.code, error=repr(error))
-        if request.url.path.startswith(page_prefixes):
-            return page(request, known)
-        answer = problem(known, request_id=request.state.request_id, instance=request.url.path)
+        answer = tell(request, known)
         answer.headers.update(getattr(error, "headers", None) or {})
         if known.status == 405:
             answer.headers["Allow"] = _allowed(request)

@@ -38,19 +38,21 @@ def _walk(value: Any, depth: int, *, strings: bool) -> None:
     if isinstance(value, dict):
         for key, child in value.items():
             if strings:
-                _check_text(key)
+                check_text(key)
             _walk(child, depth + 1, strings=strings)
     elif isinstance(value, list):
         for child in value:
             _walk(child, depth + 1, strings=strings)
     elif strings and isinstance(value, str):
-        _check_text(value)
+        check_text(value)
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> str:
+    """The text, where Postgres can keep it; Unprocessable `nul_byte` or `text_not_unicode`."""
     if "\0" in text:
         raise Unprocessable("nul_byte", "A text holds a NUL byte, which cannot be stored.")
     try:
         text.encode()
     except UnicodeEncodeError:
         raise Unprocessable("text_not_unicode", "A text holds half of a surrogate pair.") from None
+    return text

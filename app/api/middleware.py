@@ -8,15 +8,18 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.errors import problem
+from app.api.errors import Tell
 from app.kit import ids, logging
 from app.kit.errors import BadRequest, InvitreeError, TooLarge
 
 log = logging.get(__name__)
 
 MAX_BODY = 1024 * 1024
+# Nobody is there to be told; for log and metrics, by the name that proxies gave it.
+CLIENT_GONE = 499
 MAX_UPLOAD = 6 * 1024 * 1024
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 _ID_IN_PATH = re.compile(r"/[a-z]{3,4}_[0-7][0-9a-hjkmnp-tv-z]{25}")
@@ -36,8 +39,9 @@ SECURITY_HEADERS = {
 class Edge:
     """Wraps the whole application; an answer's own headers win over the defaults here."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, tell: Tell) -> None:
         self.app = app
+        self.tell = tell
         self.defaults = dict(SECURITY_HEADERS)
         if https:
             self.defaults[b"strict-transport-security"] = b"max-age=31536000; includeSubDomains"
@@ -67,6 +71,8 @@ class _Exchange:
             await self.edge.app(self.scope, self.limited_receive, self.dressed_send)
         except InvitreeError as error:
             await self._refuse(error)
+        except ClientDisconnect:
+            self.status = CLIENT_GONE
         except Exception as error:  # the last line: a fault of ours is logged whole and told plainly
             log.exception("unhandled_error", path=self.scope["path"])
             if self.status:
@@ -105,7 +111,7 @@ class _Exchange:
         await self.send(message)
 
     async def _refuse(self, error: InvitreeError) -> None:
-        response = problem(error, request_id=self.request_id, instance=self.scope["path"])
+        response = self.edge.tell(Request(self.scope), error)
         await response(self.scope, self.receive, self.dressed_send)
 
     def _record(self, seconds: float) -> None:

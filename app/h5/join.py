@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Response
+from pydantic import AfterValidator
 
 from app.api.deps import ResourcesDep
+from app.api.json_body import check_text
 from app.campaigns import rules as campaign_rules
 from app.h5.errors import form_text
 from app.h5.pages import redirect, render
@@ -22,7 +24,7 @@ from app.signups import service as signups
 
 router = APIRouter()
 PURPOSE = "join"
-Text = Annotated[str, Form(max_length=200)]
+Text = Annotated[str, Form(max_length=200), AfterValidator(check_text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Form, Query, Request, Response
+from pydantic import AfterValidator
 
 from app.api.deps import ResourcesDep
+from app.api.json_body import check_text
 from app.api.ratelimit import RegistrationLimit
 from app.h5.errors import form_text
 from app.h5.pages import render
@@ -27,7 +29,7 @@ from app.rewards import queries as reward_queries
 from app.settings import get_keyring
 
 router = APIRouter()
-Text = Annotated[str, Form(max_length=400)]
+Text = Annotated[str, Form(max_length=400), AfterValidator(check_text)]
 
 
 @dataclass(frozen=True, slots=True)

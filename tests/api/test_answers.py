@@ -52,6 +52,11 @@ async def test_an_unknown_route_is_404_and_a_wrong_method_405(api: httpx.AsyncCl
     assert wrong.headers["allow"] == "GET, POST"
 
 
+async def test_an_address_has_one_spelling(api: httpx.AsyncClient) -> None:
+    answer = await api.get("/v1/merchant/users/")
+    assert (answer.status_code, answer.json()["code"]) == (404, "route_not_found")
+
+
 @pytest.mark.parametrize("path", ["/v1/api-keys/%00", "/v1/api-keys?cursor=%00"])
 async def test_a_nul_byte_in_the_address_is_unreadable(api: httpx.AsyncClient, path: str) -> None:
     answer = await api.get(path)

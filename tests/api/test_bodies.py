@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+
+from tests.factories import MerchantFixture
 
 PATH = "/v1/merchant/users"
 JSON = {"Content-Type": "application/json"}
@@ -72,6 +77,25 @@ async def test_a_fault_is_pointed_at(api: httpx.AsyncClient) -> None:
 async def test_a_body_that_is_not_json_is_refused(api: httpx.AsyncClient) -> None:
     refused = await api.post(PATH, content=b"name=x&role=owner", headers={"Content-Type": "text/plain"})
     assert refused.status_code == 422
+
+
+async def test_who_leaves_in_the_middle_is_no_fault(app: FastAPI, merchant: MerchantFixture) -> None:
+    key = f"Bearer {merchant.test_key}".encode()
+    head = [(b"authorization", key), (b"content-type", b"application/json"), (b"content-length", b"99")]
+    scope: dict[str, Any] = {"type": "http", "http_version": "1.1", "method": "POST", "path": PATH, "headers": head}
+    scope |= {"raw_path": PATH.encode(), "query_string": b"", "root_path": "", "scheme": "http", "client": None}
+    begun: Message = {"type": "http.request", "body": b"{", "more_body": True}
+    pieces = iter([begun, {"type": "http.disconnect"}])
+    told: list[Message] = []
+
+    async def receive() -> Message:
+        return next(pieces)
+
+    async def send(message: Message) -> None:
+        told.append(message)
+
+    await app(scope, receive, send)
+    assert not told
 
 
 async def test_a_body_over_the_limit_is_refused_by_its_length_alone(api: httpx.AsyncClient) -> None:

@@ -1,0 +1,48 @@
+"""What pages answer to what no browser would send: a page that people can read, and nothing written."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.factories.forms import new_phone
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# A part's text in this charset is half of a surrogate pair.
+HALF = "multipart/form-data; charset=unicode_escape; boundary=edge"
+
+
+def is_page(answer: httpx.Response) -> bool:
+    return answer.headers["content-type"].startswith("text/html") and 'lang="zh-CN"' in answer.text
+
+
+async def test_a_nul_byte_in_a_form_is_refused(browser: httpx.AsyncClient) -> None:
+    body = f"name=a%00b&phone={new_phone()}&agree=yes"
+    answer = await browser.post("/h5/r", content=body, headers=FORM)
+    assert answer.status_code == 422
+    assert is_page(answer)
+
+
+async def test_half_of_a_surrogate_pair_in_a_form_is_refused(browser: httpx.AsyncClient) -> None:
+    fields = {"name": "\\ud800", "phone": new_phone(), "agree": "yes"}
+    parts = [
+        f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in fields.items()
+    ]
+    answer = await browser.post("/h5/r", content="".join(parts) + "--edge--\r\n", headers={"Content-Type": HALF})
+    assert answer.status_code == 422
+    assert is_page(answer)
+
+
+@pytest.mark.parametrize("path", ["/h5/r?code=%00", "/h5/c/%00", "/h5/c/", "/h5/nothing-here", "/i/%ff%fe"])
+async def test_a_nonsense_address_is_a_page(browser: httpx.AsyncClient, path: str) -> None:
+    answer = await browser.get(path)
+    assert answer.status_code in {400, 404}
+    assert is_page(answer)
+
+
+async def test_too_large_a_picture_is_a_page(browser: httpx.AsyncClient) -> None:
+    picture = {"avatar": ("a.jpg", b"\xff" * 7_000_000, "image/jpeg")}
+    answer = await browser.post("/h5/me/ptc_01h2xcejqtf2nbrexx3vqjhp41/avatar", files=picture)
+    assert answer.status_code == 413
+    assert is_page(answer)
+    assert "图片太大" in answer.text

@@ -9,17 +9,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.service import turn_due
 from app.commissions.service import release_all_due
-from app.kit.errors import Forbidden
+from app.kit.clock import DAY_SECONDS
+from app.kit.errors import Forbidden, Unprocessable
 from app.models import Merchant
 from app.rewards.service import grant_due
 
+# The column counts seconds in 31 bits, and instants of the API end with the year 2199.
+MOST_AHEAD = 50 * 366 * DAY_SECONDS
+
 
 async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, now: datetime, seconds: int) -> datetime:
-    """The new time. What has fallen due by then is done in the same transaction."""
+    """The new time. What has fallen due by then is done in the same transaction.
+
+    Forbidden `test_mode_only`; Unprocessable `clock_too_far` where it would run ahead by more than 50 years.
+    """
     if livemode:
         raise Forbidden("test_mode_only", "Only a test key has a clock to move.")
-    moved = update(Merchant).where(Merchant.id == merchant_id)
-    await session.execute(moved.values(clock_offset_seconds=Merchant.clock_offset_seconds + seconds))
+    moved = update(Merchant).where(Merchant.id == merchant_id, Merchant.clock_offset_seconds <= MOST_AHEAD - seconds)
+    moved = moved.values(clock_offset_seconds=Merchant.clock_offset_seconds + seconds)
+    if await session.scalar(moved.returning(Merchant.id)) is None:
+        raise Unprocessable("clock_too_far", "A test clock runs ahead by at most 50 years.")
     later = now + timedelta(seconds=seconds)
     await _catch_up(session, merchant_id, later)
     return later

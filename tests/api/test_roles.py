@@ -81,6 +81,33 @@ async def test_facts_are_only_added(resources: Resources, role: str, table: str,
             await connection.execute(text(verb.format(table)))
 
 
+@pytest.mark.parametrize("role", ["app", "system"])
+async def test_no_function_of_the_owner_can_be_hung_on_a_table_of_a_roles_own(resources: Resources, role: str) -> None:
+    """It would act as owner, past every policy: on the balances of any merchant."""
+    triggers = await rows(
+        engines(resources)[role],
+        "SELECT oid::regprocedure FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        " AND prorettype = 'trigger'::regtype AND has_function_privilege(oid, 'EXECUTE')",
+    )
+    assert triggers == []
+    async with engines(resources)[role].connect() as connection:
+        await connection.execute(text("CREATE TEMPORARY TABLE mine (LIKE ledger_entries)"))
+        with pytest.raises(DBAPIError, match="permission denied for function"):
+            await connection.execute(
+                text(
+                    "CREATE TRIGGER mine AFTER INSERT ON mine REFERENCING NEW TABLE AS added"
+                    " FOR EACH STATEMENT EXECUTE FUNCTION ledger_entries_added()"
+                )
+            )
+
+
+@pytest.mark.parametrize("column", ["plan = 'paid'", "verified_at = now()", "is_house = true", "livemode = true"])
+async def test_the_app_role_cannot_change_what_a_merchant_is(resources: Resources, column: str) -> None:
+    async with resources.db.app_engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="permission denied"):
+            await connection.execute(text(f"UPDATE merchants SET {column}"))
+
+
 async def test_every_tenant_table_has_its_policies(resources: Resources) -> None:
     secured = await rows(
         resources.db.system_engine,

@@ -28,7 +28,9 @@ ALTER TABLE merchants ENABLE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON merchants TO invitree_app
     USING (id = nullif(current_setting('invitree.merchant_id', true), '')::uuid);
 CREATE POLICY system ON merchants TO invitree_system USING (true);
-GRANT SELECT, UPDATE ON merchants TO invitree_app;
+GRANT SELECT ON merchants TO invitree_app;
+-- Plan, proof of the phone and the rest of what a merchant is are the system's to change; a test clock is its owner's.
+GRANT UPDATE (clock_offset_seconds) ON merchants TO invitree_app;
 GRANT SELECT, INSERT, UPDATE ON merchants TO invitree_system;
 GRANT SELECT ON plans TO invitree_app, invitree_system;
 -- `invitree doctor` compares it with the newest version. Alembic makes the table before the first migration.
@@ -37,6 +39,9 @@ GRANT SELECT ON alembic_version TO invitree_app, invitree_system;
 -- Append-only: facts are corrected by further facts. Balances are moved by the ledger's trigger alone.
 REVOKE UPDATE ON ledger_entries, ledger_transactions, ledger_accounts, membership_grants, audit_entries, campaign_rules,
     payout_batch_files FROM invitree_app, invitree_system;
+-- Triggers run without this right; making one takes it. With it a role could hang the owner's function on a temporary
+-- table of its own, and move the balances of any merchant.
+REVOKE ALL ON FUNCTION ledger_entries_added(), ledger_accounts_open_empty() FROM PUBLIC;
 
 GRANT DELETE ON idempotency_keys, phone_codes, webhook_endpoints, webhook_deliveries TO invitree_app, invitree_system;
 GRANT DELETE ON participant_totals, participant_visitors, counter_repairs TO invitree_system;

@@ -115,7 +115,7 @@ async def give_back(
     progress: Progress = silent,
 ) -> None:
     """Failed or cancelled: the commissions are payable again."""
-    await _lock(session, merchant_id, withdrawals)
+    await lock(session, merchant_id=merchant_id, withdrawals=withdrawals)
     mine = Commission.withdrawal_id.in_([withdrawal.id for withdrawal in withdrawals])
     free = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     await session.execute(free.values(status="payable", withdrawal_id=None))
@@ -137,7 +137,7 @@ async def settle(
     progress: Progress = silent,
 ) -> Sequence[Commission]:
     """Paid: the money has left the house. Returns the commissions that it paid."""
-    await _lock(session, merchant_id, [withdrawal for _, withdrawal in paid])
+    await lock(session, merchant_id=merchant_id, withdrawals=[withdrawal for _, withdrawal in paid])
     mine = Commission.withdrawal_id.in_([withdrawal.id for _, withdrawal in paid])
     pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     rows = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
@@ -149,7 +149,9 @@ async def settle(
     return rows
 
 
-async def _lock(session: AsyncSession, merchant_id: str, withdrawals: Sequence[Withdrawal]) -> None:
+async def lock(session: AsyncSession, *, merchant_id: str, withdrawals: Sequence[Withdrawal]) -> None:
+    """Whoever makes several of these movements locks the members of all of them first: one after the other they would
+    be locked in no order."""
     for currency in sorted({withdrawal.currency for withdrawal in withdrawals}):
         members = [withdrawal.member_id for withdrawal in withdrawals if withdrawal.currency == currency]
         await ledger.lock(session, merchant_id=merchant_id, currency=currency, member_ids=members)

@@ -97,8 +97,10 @@ async def _announce(
 ) -> None:
     """Move the money, and owe the world the events of it."""
     merchant_id = batch.merchant_id
+    reported = [withdrawal for _, withdrawal in (*paid, *failed)]
+    await moves.lock(session, merchant_id=merchant_id, withdrawals=reported)
     held = await queries.commission_ids(
-        session, merchant_id=merchant_id, withdrawal_ids=[withdrawal.id for _, withdrawal in (*paid, *failed)]
+        session, merchant_id=merchant_id, withdrawal_ids=[withdrawal.id for withdrawal in reported]
     )
     commissions: Sequence[Commission] = []
     total = len(paid) + len(failed)

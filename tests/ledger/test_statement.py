@@ -57,4 +57,5 @@ async def test_what_was_paid_is_on_the_statement(
     answer = await api.get(f"/v1/members/{promoter.member_id}/statement")
     assert answer.status_code == 200, answer.text
     shown = [(row["bucket"], row["amount_minor"]) for row in answer.json()["data"]]
-    assert sorted(shown) == [("in_payout", -700), ("in_payout", 700), ("paid", 700), ("payable", -700), ("payable", 700)]
+    assert [amount for bucket, amount in shown if bucket == "paid"] == [700]
+    assert len(shown) == 5

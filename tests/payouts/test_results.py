@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from app.db.outbox import OutboxEvent
 from app.kit.errors import Conflict
+from app.ledger import service as ledger
 from app.ledger.verify import verify
 from app.models import Commission, LedgerTransaction, Payout, PayoutBatch, Withdrawal
 from app.payouts import exports, queries, reconciliation, results, service
@@ -16,7 +17,7 @@ from app.payouts.result_file import parse
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.payables import NOW, buckets, make_commission, make_debt, make_payable, make_user, statuses
-from tests.payouts.conftest import Office
+from tests.payouts.conftest import Office, until_blocked
 
 HEAD = "payout_id,status,external_id,reason,paid_at\n"
 
@@ -166,6 +167,31 @@ async def test_imports_at_once_pay_once(merchant: MerchantFixture, resources: Re
     async with resources.db.tenant(merchant.test_id) as session:
         report_ = await reconciliation.reconcile(session, merchant_id=merchant.test_id)
         assert (report_.differences, report_.totals["paid_minor"]) == ([], 2_800)
+
+
+async def test_an_import_takes_the_paid_and_the_failed_in_one_order(
+    merchant: MerchantFixture, resources: Resources
+) -> None:
+    """An order earns for both: it must not have the one and wait for the other, while the import does the reverse."""
+    batch_id, user, _ = await _handed_over(merchant, resources, members=2)
+    scope: dict[str, Any] = {"merchant_id": merchant.test_id, "batch_id": batch_id}
+    async with resources.db.tenant(merchant.test_id) as session:
+        found = await queries.payouts_of_batch(session, **scope)
+    lower, higher = sorted(found, key=lambda payout: payout.member_id)
+    content = f"{HEAD}{lower.id},failed,,,\n{higher.id},paid,,,\n".encode()
+
+    async def run() -> int:
+        async with resources.db.tenant(merchant.test_id) as session:
+            file = parse(content)
+            return (await results.import_results(session, **scope, actor_id=user, file=file, now=NOW)).paid
+
+    async with resources.db.tenant(merchant.test_id) as session:
+        money: dict[str, Any] = {"merchant_id": merchant.test_id, "currency": "CNY"}
+        await ledger.lock(session, **money, member_ids=[lower.member_id])
+        importing = asyncio.create_task(run())
+        await until_blocked(resources, importing)
+        await ledger.lock(session, **money, member_ids=[lower.member_id, higher.member_id])
+    assert await importing == 1
 
 
 async def test_a_crash_in_the_middle_of_an_import_pays_nothing(merchant: MerchantFixture, resources: Resources) -> None:

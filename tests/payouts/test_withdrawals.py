@@ -4,7 +4,7 @@ import asyncio
 import os
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.session import Database
@@ -27,6 +27,7 @@ from tests.factories.payables import (
     make_user,
     statuses,
 )
+from tests.payouts.conftest import until_blocked
 
 
 async def withdraw(session: AsyncSession, promoter: Participant, payee: str | None = None) -> Withdrawal:
@@ -174,14 +175,6 @@ async def test_a_refund_under_way_is_waited_for(merchant: MerchantFixture, resou
         await until_blocked(resources, waiting)
         await make_commission(session, promoter, -300, reverses=earned)
     assert await waiting == 700
-
-
-async def until_blocked(resources: Resources, task: asyncio.Task[int]) -> None:
-    """The task has come as far as a lock that somebody else holds."""
-    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(10), resources.db.app_engine.connect() as connection:
-        while not task.done() and not await connection.scalar(blocked):
-            await asyncio.wait({task}, timeout=0.01)
 
 
 async def test_withdrawals_are_cancelled_while_their_batch_is_approved(

@@ -18,10 +18,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
-    database_url: str = Field(validation_alias="DATABASE_URL")
-    database_system_url: str = Field(validation_alias="DATABASE_SYSTEM_URL")
-    database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL")
-    redis_url: str = Field(validation_alias="REDIS_URL")
+    database_url: str = Field(validation_alias="DATABASE_URL", repr=False)
+    database_system_url: str = Field(validation_alias="DATABASE_SYSTEM_URL", repr=False)
+    database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL", repr=False)
+    redis_url: str = Field(validation_alias="REDIS_URL", repr=False)
     environment: Literal["development", "production"] = Field(default="production", validation_alias="INVITREE_ENV")
     public_url: str = Field(default="http://127.0.0.1:8000", validation_alias="INVITREE_PUBLIC_URL")
     secret_key: SecretStr = Field(validation_alias="INVITREE_SECRET_KEY")
@@ -93,8 +93,8 @@ class Ground(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, populate_by_name=True)
 
-    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
-    database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL")
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", repr=False)
+    database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL", repr=False)
     environment: str | None = Field(default=None, validation_alias="INVITREE_ENV")
     public_url: str | None = Field(default=None, validation_alias="INVITREE_PUBLIC_URL")
     data_dir: Path | None = Field(default=None, validation_alias="INVITREE_DATA")

@@ -17,5 +17,6 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_timeout=10,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
+        hide_parameters=True,  # else the text of an error quotes them, and errors are logged
         connect_args={"timeout": 5, "command_timeout": 60, "server_settings": {"timezone": "UTC"}},
     )

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.service import turn_due
 from app.commissions.service import release_all_due
-from app.kit.clock import DAY_SECONDS
+from app.kit import clock
 from app.kit.errors import Forbidden, Unprocessable
 from app.models import Merchant
-from app.rewards.service import grant_due
+from app.rewards.service import grant_all_due
 
 # The column counts seconds in 31 bits, and instants of the API end with the year 2199.
-MOST_AHEAD = 50 * 366 * DAY_SECONDS
+MOST_AHEAD = 50 * 366 * clock.DAY_SECONDS
 
 
-async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, now: datetime, seconds: int) -> datetime:
+async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, seconds: int) -> datetime:
     """The new time. What has fallen due by then is done in the same transaction.
 
     Forbidden `test_mode_only`; Unprocessable `clock_too_far` where it would run ahead by more than 50 years.
@@ -27,9 +27,11 @@ async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, no
         raise Forbidden("test_mode_only", "Only a test key has a clock to move.")
     moved = update(Merchant).where(Merchant.id == merchant_id, Merchant.clock_offset_seconds <= MOST_AHEAD - seconds)
     moved = moved.values(clock_offset_seconds=Merchant.clock_offset_seconds + seconds)
-    if await session.scalar(moved.returning(Merchant.id)) is None:
+    # As it stands now, under the row's lock: another move may have come between this request's start and here.
+    offset = await session.scalar(moved.returning(Merchant.clock_offset_seconds))
+    if offset is None:
         raise Unprocessable("clock_too_far", "A test clock runs ahead by at most 50 years.")
-    later = now + timedelta(seconds=seconds)
+    later = clock.tenant_now(offset)
     await _catch_up(session, merchant_id, later)
     return later
 
@@ -39,5 +41,4 @@ async def _catch_up(session: AsyncSession, merchant_id: str, now: datetime) -> N
     while await turn_due(session, merchant_id=merchant_id, now=now):
         pass
     await release_all_due(session, merchant_id=merchant_id, now=now)
-    while await grant_due(session, merchant_id=merchant_id, now=now, due_by=now):
-        pass
+    await grant_all_due(session, merchant_id=merchant_id, now=now)

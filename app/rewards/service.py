@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -122,12 +122,7 @@ async def grant_due(
     """
     statement = (
         select(Reward)
-        .where(
-            Reward.merchant_id == merchant_id,
-            Reward.status == "owed",
-            Reward.ripe,
-            Reward.next_attempt_at <= (due_by or func.now()),
-        )
+        .where(_due(merchant_id, due_by))
         .order_by(Reward.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -135,6 +130,23 @@ async def grant_due(
     due = (await session.scalars(statement, execution_options={"populate_existing": True})).all()
     await grant(session, merchant_id=merchant_id, rewards=due, now=now)
     return sum(reward.status != "owed" for reward in due)
+
+
+async def grant_all_due(session: AsyncSession, *, merchant_id: str, now: datetime, limit: int = 100) -> None:
+    """All of it in this transaction, for a test clock that was moved to `now`."""
+    members = set(await session.scalars(select(Reward.member_id).where(_due(merchant_id, now))))
+    if members:
+        # All members before the first batch: batches alone would lock them in no order.
+        await memberships.lock(session, merchant_id=merchant_id, member_ids=members)
+    while await grant_due(session, merchant_id=merchant_id, now=now, due_by=now, limit=limit):
+        pass
+
+
+def _due(merchant_id: str, due_by: datetime | None) -> ColumnElement[bool]:
+    instant = func.now() if due_by is None else literal(due_by)
+    return and_(
+        Reward.merchant_id == merchant_id, Reward.status == "owed", Reward.ripe, Reward.next_attempt_at <= instant
+    )
 
 
 async def revoke(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 
 from app.commissions import queries
 from app.commissions.holds import BATCH, release_all_due, release_due
@@ -12,6 +12,7 @@ from app.ledger import service as ledger
 from app.models import Commission, LedgerTransaction, Merchant, OutboxEvent
 from app.resources import Resources
 from app.worker.commissions import release_holds
+from tests.factories.locks import until_blocked
 from tests.factories.shops import Shop, Till
 
 
@@ -104,13 +105,6 @@ async def test_many_workers_release_each_commission_once(till: Till, shop: Shop,
     await till.check_books()
 
 
-async def somebody_waits(resources: Resources) -> None:
-    waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(10), resources.db.system() as session:
-        while not await session.scalar(waiting):
-            pass
-
-
 async def test_a_refund_waits_for_a_release_that_is_under_way(till: Till, shop: Shop, resources: Resources) -> None:
     """Else it would take the money from the bucket that the release has just emptied."""
     order = await till.sell()
@@ -118,7 +112,7 @@ async def test_a_refund_waits_for_a_release_that_is_under_way(till: Till, shop: 
     async with resources.db.tenant(shop.merchant_id) as session:
         assert await release_due(session, merchant_id=shop.merchant_id, now=end) == 2
         refund = asyncio.create_task(till.refunded(order["id"], 5_900))
-        await somebody_waits(resources)
+        await until_blocked(resources, refund)
     assert (await refund)["status"] == "applied"
     assert await till.balance(shop.first) == (0, 0)
     await till.check_books()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 
 import httpx
@@ -27,3 +28,11 @@ async def test_the_clock_stays_in_this_century(api: httpx.AsyncClient) -> None:
     assert [answer.status_code for answer in answers] == [200] * 5 + [422] * 2
     assert answers[-1].json()["code"] == "clock_too_far"
     assert (await api.get("/v1/campaigns")).status_code == 200
+
+
+async def test_moves_at_once_follow_each_other(api: httpx.AsyncClient) -> None:
+    """Each tells the time that it made, and does what falls due until then."""
+    moves = [api.post("/v1/test-clock", json={"advance_seconds": clock.DAY_SECONDS}) for _ in range(4)]
+    answers = await asyncio.gather(*moves)
+    ahead = sorted(datetime.fromisoformat(answer.json()["now"]) - clock.utcnow() for answer in answers)
+    assert [round(gap / timedelta(days=1)) for gap in ahead] == [1, 2, 3, 4]

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import PayoutBatch
 from app.payouts import exports, service
 from app.payouts.payout_file import Format
-from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.payables import NOW, make_user
 
@@ -63,11 +60,3 @@ async def office(tenant: AsyncSession, merchant: MerchantFixture) -> Office:
     maker = await make_user(tenant, merchant.test_id, "operator", "小李")
     checker = await make_user(tenant, merchant.test_id, "finance", "王会计")
     return Office(tenant, merchant.test_id, maker, checker)
-
-
-async def until_blocked(resources: Resources, task: asyncio.Task[int]) -> None:
-    """The task has come as far as a lock that somebody else holds."""
-    blocked = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-    async with asyncio.timeout(10), resources.db.app_engine.connect() as connection:
-        while not task.done() and not await connection.scalar(blocked):
-            await asyncio.wait({task}, timeout=0.01)

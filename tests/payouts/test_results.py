@@ -16,8 +16,9 @@ from app.payouts import exports, queries, reconciliation, results, service
 from app.payouts.result_file import parse
 from app.resources import Resources
 from tests.factories import MerchantFixture
+from tests.factories.locks import until_blocked
 from tests.factories.payables import NOW, buckets, make_commission, make_debt, make_payable, make_user, statuses
-from tests.payouts.conftest import Office, until_blocked
+from tests.payouts.conftest import Office
 
 HEAD = "payout_id,status,external_id,reason,paid_at\n"
 

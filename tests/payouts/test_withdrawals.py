@@ -16,6 +16,7 @@ from app.models import Commission, Participant, Withdrawal
 from app.payouts import queries, reconciliation, service, withdrawals
 from app.resources import Resources
 from tests.factories import MerchantFixture
+from tests.factories.locks import until_blocked
 from tests.factories.money import move
 from tests.factories.payables import (
     NOW,
@@ -27,7 +28,6 @@ from tests.factories.payables import (
     make_user,
     statuses,
 )
-from tests.payouts.conftest import until_blocked
 
 
 async def withdraw(session: AsyncSession, promoter: Participant, payee: str | None = None) -> Withdrawal:

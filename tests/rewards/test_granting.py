@@ -18,8 +18,9 @@ from app.resources import Resources
 from app.rewards import memberships, service
 from app.signups import service as signups
 from app.worker.rewards import grant_owed
-from tests.factories import MerchantFixture
+from tests.factories import MerchantFixture, make_participant
 from tests.factories.invites import events, new_phone, open_campaign, sign_up
+from tests.factories.locks import until_blocked
 
 
 def both(on: Trigger, *, keep_days: int | None = None) -> tuple[RewardRule, ...]:
@@ -200,3 +201,28 @@ async def test_members_asked_for_in_any_order_are_locked_in_one(
 
     for _ in range(5):
         await asyncio.gather(*(lock(wanted[:: (-1) ** n]) for n in range(6)))
+
+
+async def test_all_that_is_due_is_granted_to_members_in_one_order(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    """A signup that has one of two members must not be waited for with the other one in hand."""
+    campaign, inviter = await open_campaign(resources, merchant, rewards=both("days_kept")[:1])
+    async with resources.db.tenant(merchant.test_id) as session:
+        second = await make_participant(session, campaign)
+    for late_comer in (second, inviter):  # what is due first is for the member with the higher id
+        await sign_up(api, campaign, late_comer.invite_code)
+    own: dict[str, Any] = {"merchant_id": merchant.test_id}
+
+    async def grant_all() -> None:
+        async with resources.db.tenant(merchant.test_id) as session:
+            await service.grant_all_due(session, **own, now=clock.utcnow() + clock.days(8), limit=1)
+
+    async with resources.db.tenant(merchant.test_id) as session:
+        await memberships.lock(session, **own, member_ids=[inviter.member_id])
+        granting = asyncio.create_task(grant_all())
+        await until_blocked(resources, granting)
+        await memberships.lock(session, **own, member_ids=[inviter.member_id, second.member_id])
+    await granting
+    for participant in (inviter, second):
+        assert await seconds_of(resources, merchant, participant.member_id) == 30 * 86_400

@@ -27,10 +27,6 @@ class ClockOut(Answer):
 async def advance(body: AdvanceIn, tenant: TenantDep) -> dict[str, Any]:
     """Move a test tenant's clock forward; holds and expiries that fall due take effect at once."""
     now = await test_clock.advance(
-        tenant.session,
-        merchant_id=tenant.merchant_id,
-        livemode=tenant.livemode,
-        now=tenant.now,
-        seconds=body.advance_seconds,
+        tenant.session, merchant_id=tenant.merchant_id, livemode=tenant.livemode, seconds=body.advance_seconds
     )
     return tenant.show({"object": "test_clock", "now": now})

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.deps import ResourcesDep
 from app.api.ratelimit import client_address
-from app.api.router import problems
+from app.api.router import pages
 from app.kit import clock
 from app.settings import Settings
 from app.tracking import bots, service, visitors
@@ -24,7 +24,7 @@ Channel = Annotated[str | None, Query(alias="ch", description="Where it was foun
     "/i/{invite_code}",
     status_code=302,
     response_class=Response,
-    responses=problems({404: "No such code", 422: "Does not fit"}),
+    responses=pages({404: "No such code", 422: "Does not fit"}),
 )
 async def open_link(
     invite_code: str, request: Request, resources: ResourcesDep, s: Scan = None, ch: Channel = None

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.api.deps import PrincipalDep, ResourcesDep
+from app.api.router import pages
 from app.kit.errors import not_found
 from app.poster import fingerprint
 from app.referrals import posters, queries
@@ -30,7 +31,11 @@ def pictures(*formats: Format, conditional: bool = True) -> dict[int | str, dict
     return described
 
 
-@router.get("/p/{invite_code}.jpg", response_class=Response, responses=pictures("jpeg"))
+@router.get(
+    "/p/{invite_code}.jpg",
+    response_class=Response,
+    responses=pictures("jpeg") | pages({404: "No such code", 422: "Does not fit"}),
+)
 async def poster(invite_code: str, request: Request, resources: ResourcesDep) -> Response:
     """The poster as a JPEG of at most 500 KB, with an ETag."""
     return await answer(request, resources, await _shared(resources, invite_code))

@@ -26,6 +26,12 @@ def make_router(tag: str) -> APIRouter:
     return APIRouter(prefix="/v1", tags=[tag], route_class=StrictRoute, responses=problems(_EVERYWHERE))
 
 
+def pages(texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """As `problems`, of what people open: they are told in a page."""
+    told = {"content": {"text/html": {"schema": {"type": "string"}}}}
+    return {status: {**told, "description": text} for status, text in texts.items()}
+
+
 def problems(texts: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     """How problem documents are described, by status."""
     described = {"model": Problem, "content": {"application/problem+json": {}}}

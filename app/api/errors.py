@@ -111,6 +111,9 @@ def _class_of(error: DBAPIError) -> str:
 
 
 def _from_http(error: HTTPException) -> InvitreeError:
+    if isinstance(error.__cause__, InvitreeError):
+        # A form that was refused while it was read; the framework says of all of these that they cannot be parsed.
+        return error.__cause__
     if error.status_code == 404:
         return NotFound("route_not_found", "No such address; the paths are listed at /docs.")
     known = BadRequest("request_unreadable", str(error.detail))
@@ -127,6 +130,8 @@ def _from_validation(error: RequestValidationError) -> InvitreeError:
     in_path = all(entry["loc"][0] == "path" for entry in error.errors())
     if in_path:
         return NotFound("route_not_found", "No such address.")
+    if isinstance(error.body, bytes) and error.body:
+        return Unprocessable("content_type_unexpected", "The body is JSON: send it with Content-Type application/json.")
     first = fields[0]
     return Unprocessable("validation_failed", f"{first.pointer or 'body'}: {first.detail}", errors=fields)
 

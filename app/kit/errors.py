@@ -109,6 +109,9 @@ class Unavailable(InvitreeError):
     status = 503
     title = "Service unavailable"
 
+    def __init__(self, code: str, detail: str, *, retry_after: int = 30) -> None:
+        super().__init__(code, detail, retry_after=retry_after)
+
 
 def not_found(noun: str) -> NotFound:
     """The one answer for a missing, malformed or foreign id, so that none can be told from another."""

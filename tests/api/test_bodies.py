@@ -76,7 +76,15 @@ async def test_a_fault_is_pointed_at(api: httpx.AsyncClient) -> None:
 
 async def test_a_body_that_is_not_json_is_refused(api: httpx.AsyncClient) -> None:
     refused = await api.post(PATH, content=b"name=x&role=owner", headers={"Content-Type": "text/plain"})
-    assert refused.status_code == 422
+    assert (refused.status_code, refused.json()["code"]) == (422, "content_type_unexpected")
+
+
+async def test_json_that_does_not_say_so_is_told_what_is_missing(api: httpx.AsyncClient) -> None:
+    """What curl sends with `-d` and no header."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = await api.post(PATH, content=b'{"name": "x", "role": "owner"}', headers=form)
+    assert (refused.status_code, refused.json()["code"]) == (422, "content_type_unexpected")
+    assert "application/json" in refused.json()["detail"]
 
 
 async def test_who_leaves_in_the_middle_is_no_fault(app: FastAPI, merchant: MerchantFixture) -> None:

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from app.api.errors import translate
+from app.api.errors import problem, translate
+from app.kit.errors import Unavailable
 from app.resources import Resources
 
 
@@ -30,3 +31,8 @@ async def test_a_refused_statement_is_a_fault_of_ours(resources: Resources) -> N
         async with resources.db.system() as session:
             await session.execute(text("SELECT no_such_column"))
     assert translate(raised.value) is None
+
+
+def test_a_503_always_says_when_to_come_again() -> None:
+    answer = problem(Unavailable("registration_closed", "Later."), request_id="req", instance="/")
+    assert int(answer.headers["retry-after"]) > 0

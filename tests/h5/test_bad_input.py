@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
@@ -46,3 +48,13 @@ async def test_too_large_a_picture_is_a_page(browser: httpx.AsyncClient) -> None
     assert answer.status_code == 413
     assert is_page(answer)
     assert "图片太大" in answer.text
+
+
+async def test_too_long_a_form_of_unknown_length_is_a_page(browser: httpx.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(70):
+            yield b"name=" + b"a" * 100_000 + b"&"
+
+    answer = await browser.post("/h5/r", content=endless(), headers=FORM)
+    assert answer.status_code == 413
+    assert is_page(answer)

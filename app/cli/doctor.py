@@ -20,10 +20,14 @@ from app.cli import environment
 from app.cli.migrate import alembic_config
 from app.cli.output import Exit, show_json, show_table
 from app.kit import clock
+from app.kit.errors import InvitreeError
+from app.poster import BUILTIN, SAMPLE, read_back
+from app.poster.faces import SHAPED
 from app.resources import Resources
 
 CLOCK_TOLERANCE_SECONDS = 5.0
-FAULTS = (SQLAlchemyError, RedisError, OSError, TimeoutError)
+PATIENCE_SECONDS = 30.0
+FAULTS = (SQLAlchemyError, RedisError, InvitreeError, OSError, TimeoutError)
 
 ROLE = text(
     "SELECT current_user AS name, rolsuper, rolbypassrls, "
@@ -95,12 +99,24 @@ async def check_redis(resources: Resources) -> list[Finding]:
     ]
 
 
+async def check_posters(resources: Resources) -> list[Finding]:
+    """Without shaping a poster still comes, with joined emoji and right-to-left scripts in their simple forms."""
+    picture = await resources.renderer.render(BUILTIN["distribution"], SAMPLE)
+    drawn = read_back(picture) == [SAMPLE.invite_url]
+    shaping = "yes" if SHAPED else "no: install libfribidi0 (Debian's name) for joined emoji and right-to-left scripts"
+    return [
+        Finding("posters are drawn and read back", drawn, f"{len(picture) // 1000} kB"),
+        Finding("posters' text is shaped (not required)", True, shaping),
+    ]
+
+
 CHECKS: dict[str, Check] = {
     "database": check_version,
     "database roles": check_roles,
     "schema": check_schema,
     "clock": check_clock,
     "redis": check_redis,
+    "posters": check_posters,
 }
 
 
@@ -111,7 +127,7 @@ async def examine(resources: Resources) -> list[Finding]:
 async def attempt(name: str, check: Check, resources: Resources) -> list[Finding]:
     """A check that cannot be made is a finding, too."""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await check(resources)
     except FAULTS as error:
         return [Finding(name, False, f"{type(error).__name__}: {str(error).splitlines()[0]}")]

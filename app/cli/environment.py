@@ -78,7 +78,9 @@ def shared(data_dir: Path) -> Prepared:
 
 
 def describe(stack: embedded.Stack, data_dir: Path) -> dict[str, str]:
+    public_url = Ground().public_url
     return {
+        **({"INVITREE_PUBLIC_URL": public_url} if public_url else {}),
         "INVITREE_ENV": "development",
         "DATABASE_URL": stack.app_url,
         "DATABASE_SYSTEM_URL": stack.system_url,

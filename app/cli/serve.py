@@ -43,6 +43,9 @@ def running(host: str, port: int, data: Path | None, *, migrate: bool = False) -
     with contextlib.ExitStack() as cleanup:
         listener = cleanup.enter_context(listen(host, port))
         base_url = url_of(listener)
+        if Ground().public_url is None:
+            # Before the servers are described, so that commands beside this one put the same links on posters.
+            cleanup.enter_context(environment.entered({"INVITREE_PUBLIC_URL": base_url}))
         prepared = cleanup.enter_context(environment.prepared(data, exclusive=True))
         if prepared.stack is not None or migrate:
             if prepared.owner_url is None:
@@ -51,8 +54,6 @@ def running(host: str, port: int, data: Path | None, *, migrate: bool = False) -
         settings = get_settings()  # what is missing is said once, here, not again and again by the children
         logging.configure(settings.log_level, as_json=settings.log_json)
         variables = dict(os.environ)
-        if Ground().public_url is None:
-            variables["INVITREE_PUBLIC_URL"] = base_url
         # Only what migrates may act as owner.
         variables.pop("DATABASE_OWNER_URL", None)
         supervisor = Supervisor([api_program(listener, base_url, variables), worker_program(variables)])

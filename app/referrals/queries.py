@@ -107,9 +107,7 @@ async def participants_page(
 async def participant_ids(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> list[str]:
     """All of a campaign, oldest first; NotFound `campaign_not_found`."""
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
-    mine = select(Participant.id).where(
-        Participant.merchant_id == merchant_id, Participant.campaign_id == campaign.id
-    )
+    mine = select(Participant.id).where(Participant.merchant_id == merchant_id, Participant.campaign_id == campaign.id)
     return list(await session.scalars(mine.order_by(Participant.id)))
 
 

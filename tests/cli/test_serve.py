@@ -93,10 +93,11 @@ def test_what_dies_comes_back_and_requests_wait_for_it(served: Served) -> None:
     assert not set(served.children().values()) & set(before.values())
 
 
-@pytest.mark.usefixtures("served", "no_servers_named")
-def test_a_command_shares_the_running_servers_and_a_second_serve_is_refused(data: Path) -> None:
+@pytest.mark.usefixtures("no_servers_named")
+def test_a_command_shares_the_running_servers_and_a_second_serve_is_refused(served: Served, data: Path) -> None:
     with environment.prepared(data) as shared:
         assert shared.stack is None
+        assert os.environ["INVITREE_PUBLIC_URL"] == served.url
         assert query(os.environ["DATABASE_SYSTEM_URL"], "SELECT count(*) > 0 FROM plans") == [(True,)]
     with pytest.raises(InUseError), serve.running("127.0.0.1", 0, data):
         pass

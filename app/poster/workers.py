@@ -77,7 +77,7 @@ class Workers:
     async def _lent(self) -> AsyncIterator[Process]:
         if self._closed:
             raise _failed()
-        process = self._idle.pop() if self._idle else await _start()
+        process = await self._take()
         self._busy.add(process)
         try:
             yield process
@@ -89,6 +89,14 @@ class Workers:
             self._idle.append(process)
         finally:
             self._busy.discard(process)
+
+    async def _take(self) -> Process:
+        while self._idle:
+            process = self._idle.pop()
+            if process.returncode is None:
+                return process
+            await _end(process)
+        return await _start()
 
     async def _end_idle(self) -> None:
         while self._idle:

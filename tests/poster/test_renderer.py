@@ -106,6 +106,18 @@ async def test_a_job_whose_process_is_killed_is_done_by_another(before: set[int]
     assert drawing() == before
 
 
+async def test_who_leaves_in_the_middle_of_a_job_leaves_no_answer_for_the_next(before: set[int]) -> None:
+    workers = Workers(1)
+    job = asyncio.create_task(workers.run(5, select.select, [], [], [], 30))
+    await until(lambda: drawing() != before)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    assert drawing() == before
+    assert await workers.run(5, max, 1, 2) == 2
+    await workers.close()
+
+
 async def test_a_job_that_kills_every_process_is_given_up_and_the_next_is_done(before: set[int]) -> None:
     workers = Workers(1)
     with pytest.raises(Unavailable, match="renderer_failed"):
@@ -230,6 +242,17 @@ async def test_a_fault_of_ours_comes_with_its_traceback() -> None:
     with pytest.raises(DrawingFault, match=r"Traceback[\s\S]+ValueError: invalid literal"):
         await workers.run(5, int, "x")
     assert await workers.run(5, int, "7") == 7
+    await workers.close()
+
+
+async def test_a_process_that_grew_large_gives_way_to_another(before: set[int]) -> None:
+    workers = Workers(1)
+    assert await workers.run(5, eval, "len(b'x' * 450_000_000)") == 450_000_000
+    await until(lambda: drawing() == before)
+    assert await workers.run(5, max, 1, 2) == 2
+    (pid,) = drawing() - before
+    assert await workers.run(5, max, 1, 2) == 2
+    assert drawing() - before == {pid}
     await workers.close()
 
 

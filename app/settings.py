@@ -36,6 +36,7 @@ class Settings(BaseSettings):
         default=None, ge=1, le=65_535, validation_alias="INVITREE_WORKER_METRICS_PORT"
     )
     registrations_per_hour: int = Field(default=20, ge=1, validation_alias="INVITREE_REGISTRATIONS_PER_HOUR")
+    codes_per_hour: int = Field(default=120, ge=1, validation_alias="INVITREE_CODES_PER_HOUR")
     trusted_proxies: int = Field(default=0, ge=0, le=5, validation_alias="INVITREE_TRUSTED_PROXIES")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="INVITREE_LOG_LEVEL"

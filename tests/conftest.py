@@ -38,6 +38,7 @@ TEST_SECRETS = {
     "INVITREE_BLIND_INDEX_KEY": crypto.new_key(),
     "INVITREE_PUBLIC_URL": "https://t.invitree.cn",
     "INVITREE_REGISTRATIONS_PER_HOUR": "100000",
+    "INVITREE_CODES_PER_HOUR": "100000",
     "INVITREE_LOG_LEVEL": "warning",
 }
 

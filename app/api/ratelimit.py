@@ -16,6 +16,8 @@ from app.resources import Resources
 from app.settings import get_keyring
 
 log = logging.get(__name__)
+# A merchant sends at most ten to one phone; without a bound over all of them, a stranger could have each of them do so.
+PHONE_CODES_A_DAY = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,10 @@ class Policy:
     seconds: int
 
 
-async def spend(request: Request, resources: Resources, policy: Policy) -> None:
-    """Count one request of this address. With Redis away nothing is counted and all may pass."""
+async def spend(request: Request, resources: Resources, policy: Policy, *, of: str | None = None) -> None:
+    """Count one request of this address, or of whom `of` names. With Redis away nothing is counted and all may pass."""
     try:
-        used, rest = await _count(resources.redis, _key(request, resources, policy), policy.seconds)
+        used, rest = await _count(resources.redis, _key(policy, of or _caller(request, resources)), policy.seconds)
     except (RedisError, OSError) as error:
         log.warning("ratelimit_skipped", policy=policy.name, error=repr(error))
         return
@@ -54,6 +56,12 @@ async def limit_registrations(request: Request, resources: ResourcesDep) -> None
 RegistrationLimit = Depends(limit_registrations)
 
 
+async def limit_codes(request: Request, resources: Resources, phone: str) -> None:
+    """Codes that one address asks for, and those that come to one phone, over all merchants; TooManyRequests."""
+    await spend(request, resources, Policy("phone", PHONE_CODES_A_DAY, 86_400), of=phone)
+    await spend(request, resources, Policy("code", resources.settings.codes_per_hour, 3_600))
+
+
 async def _count(redis: Redis, key: str, seconds: int) -> tuple[int, int]:
     """Requests so far with this one, and seconds until the window ends."""
     async with redis.pipeline(transaction=True) as pipe:
@@ -64,9 +72,12 @@ async def _count(redis: Redis, key: str, seconds: int) -> tuple[int, int]:
     return int(used), max(1, int(rest))
 
 
-def _key(request: Request, resources: Resources, policy: Policy) -> str:
-    address = client_address(request, resources.settings.trusted_proxies)
-    return f"limit:{policy.name}:{get_keyring().blind_index('address', _network(address)).hex()}"
+def _key(policy: Policy, whose: str) -> str:
+    return f"limit:{policy.name}:{get_keyring().blind_index('limit', whose).hex()}"
+
+
+def _caller(request: Request, resources: Resources) -> str:
+    return _network(client_address(request, resources.settings.trusted_proxies))
 
 
 def client_address(request: Request, trusted_proxies: int) -> str:

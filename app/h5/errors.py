@@ -33,6 +33,7 @@ FORM_TEXT = {
     "code_attempts_exceeded": "尝试次数过多，请重新获取验证码",
     "code_resend_too_soon": "验证码刚刚发送过，请一分钟后再试",
     "invite_code_unknown": "邀请码不存在，请检查或留空",
+    "invite_code_other_campaign": "这个邀请码属于另一个活动，请检查或留空",
     "self_invite": "不能使用自己的邀请码",
     "agreement_missing": "请先阅读并同意活动规则",
     "name_missing": "请填写商户名称",

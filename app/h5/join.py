@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from pydantic import AfterValidator
 
 from app.api.deps import ResourcesDep
 from app.api.json_body import check_text
+from app.api.ratelimit import limit_codes
 from app.campaigns import rules as campaign_rules
 from app.h5.errors import form_text
 from app.h5.pages import redirect, render
 from app.h5.place import Place, enter
 from app.h5.sessions import Visitor, open_session
+from app.kit import people
 from app.kit.errors import InvitreeError, Unprocessable
 from app.referrals import phone_codes
+from app.referrals import queries as referral_queries
 from app.referrals.members import MemberIdentity
 from app.referrals.phone_codes import SentCode
 from app.resources import Resources
@@ -45,6 +48,7 @@ async def show(campaign_id: str, resources: ResourcesDep, code: Annotated[str, Q
 @router.post("/c/{campaign_id}/join")
 async def submit(
     campaign_id: str,
+    request: Request,
     resources: ResourcesDep,
     step: Text = "send",
     phone: Text = "",
@@ -53,25 +57,50 @@ async def submit(
     code: Text = "",
     agree: Text = "",
 ) -> Response:
+    # Who has a code agreed before it was sent.
     form = JoinForm(phone, nickname.strip()[:64], invite_code.strip(), agree == "yes" or step == "verify")
     if step == "verify":
         return await _verify(resources, campaign_id, form, code)
-    return await _send(resources, campaign_id, form, agreed=form.agree or bool(code))
+    return await _send(request, resources, campaign_id, form)
 
 
-async def _send(resources: Resources, campaign_id: str, form: JoinForm, *, agreed: bool) -> Response:
+async def _send(request: Request, resources: Resources, campaign_id: str, form: JoinForm) -> Response:
     try:
+        phone = _agreed_phone(form)
+        await limit_codes(request, resources, phone)
         async with enter(resources, campaign_id) as place:
             campaign_rules.require_open(place.campaign, "join", now=place.now)
-            if not agreed:
-                raise Unprocessable("agreement_missing", "The terms must be agreed to.")
+            await _require_inviter(place, form.invite_code)
             sent = await phone_codes.send(
-                place.session, merchant_id=place.merchant.id, phone_or_email=form.phone, purpose=PURPOSE, now=place.now
+                place.session,
+                merchant_id=place.merchant.id,
+                phone_or_email=phone,
+                purpose=PURPOSE,
+                livemode=place.merchant.livemode,
+                now=place.now,
             )
     except InvitreeError as error:
-        return await _again(resources, campaign_id, form, error, step="phone")
-    await phone_codes.sender_of(resources.settings).deliver(sent)
+        return await _again(resources, campaign_id, form, error)
+    await phone_codes.deliver(resources.settings, sent)
     return _page(place, form, step="code", sent=sent)
+
+
+def _agreed_phone(form: JoinForm) -> str:
+    """In normal form. An e-mail address, which registering merchants may prove, is none."""
+    if not form.agree:
+        raise Unprocessable("agreement_missing", "The terms must be agreed to.")
+    try:
+        return people.normalise_phone(form.phone)
+    except ValueError:
+        raise Unprocessable("phone_invalid", "This cannot be a phone number.") from None
+
+
+async def _require_inviter(place: Place, invite_code: str) -> None:
+    """Before a code is sent: whoever mistyped would have to wait for another one."""
+    if invite_code:
+        await referral_queries.by_invite_code(
+            place.session, merchant_id=place.merchant.id, campaign_id=place.campaign.id, invite_code=invite_code
+        )
 
 
 async def _verify(resources: Resources, campaign_id: str, form: JoinForm, code: str) -> Response:
@@ -94,21 +123,22 @@ async def _verify(resources: Resources, campaign_id: str, form: JoinForm, code: 
                 now=place.now,
             )
     except InvitreeError as error:
-        step = "code" if error.code.startswith("code_") else "phone"
-        return await _again(resources, campaign_id, form, error, step=step)
+        return await _again(resources, campaign_id, form, error)
     response = redirect(f"/h5/me/{result.participant.id}")
     open_session(response, resources.settings, Visitor(place.merchant.id, result.participant.member_id))
     return response
 
 
-async def _again(
-    resources: Resources, campaign_id: str, form: JoinForm, error: InvitreeError, *, step: str
-) -> Response:
+async def _again(resources: Resources, campaign_id: str, form: JoinForm, error: InvitreeError) -> Response:
     """The form once more with what was typed; what has no place in a form becomes a page."""
     if error.status not in {422, 429}:
         raise error
+    step = "code" if error.code.startswith("code_") else "phone"
     async with enter(resources, campaign_id) as place:
-        return _page(place, form, step=step, error=form_text(error), status=error.status)
+        page = _page(place, form, step=step, error=form_text(error), status=error.status)
+    if error.retry_after is not None:
+        page.headers["Retry-After"] = str(error.retry_after)
+    return page
 
 
 def _page(

@@ -77,7 +77,7 @@ async def register(
         if error.status not in {409, 422}:
             raise
         return await _page(resources, form, step="register", error=form_text(error), status=error.status)
-    await phone_codes.sender_of(resources.settings).deliver(made.sent)
+    await phone_codes.deliver(resources.settings, made.sent)
     ticket = Ticket(made.live.id, made.secret_key, made.test_secret_key).seal()
     return await _page(resources, RegisterForm(phone=form.phone, ticket=ticket), step="code", sent=made.sent)
 
@@ -132,7 +132,7 @@ async def resend(
         if error.status not in {409, 422, 429}:
             raise
         return await _page(resources, form, step="code", error=form_text(error), status=error.status)
-    await phone_codes.sender_of(resources.settings).deliver(sent)
+    await phone_codes.deliver(resources.settings, sent)
     return await _page(resources, form, step="code", sent=sent)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import phonenumbers
+
+_EMAIL = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\".]+(\.[^@\s,;<>\".]+)+")
+_MAX_EMAIL = 254
 
 
 def normalise_phone(text: str, region: str = "CN") -> str:
@@ -21,7 +25,11 @@ def normalise_phone(text: str, region: str = "CN") -> str:
 
 
 def normalise_email(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).strip().casefold()
+    """One spelling of an e-mail address; ValueError where no one mailbox can have it."""
+    address = unicodedata.normalize("NFKC", text).strip().casefold()
+    if len(address) > _MAX_EMAIL or not _EMAIL.fullmatch(address) or not address.isprintable():
+        raise ValueError("not an e-mail address")
+    return address
 
 
 def mask_phone(e164: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -20,7 +21,7 @@ PATIENCE_SECONDS = 5.0
 class SentCode:
     """A code to deliver once its transaction is committed; `sandbox_code` is what a page or an answer may show."""
 
-    to: str
+    to: str = field(repr=False)
     code: str = field(repr=False)
     expires_at: datetime
     sandbox_code: str | None = field(repr=False)
@@ -66,3 +67,15 @@ def sender_of(settings: Settings) -> PhoneCodeSender:
     if settings.sms_provider == "http":
         return HttpSender(settings.sms_url or "", settings.sms_token.get_secret_value())
     return SandboxSender()
+
+
+async def deliver(settings: Settings, sent: SentCode) -> None:
+    """By the provider; what is shown, as in test mode always, rings nobody's phone."""
+    if sent.sandbox_code is None:
+        await sender_of(settings).deliver(sent)
+
+
+async def deliver_behind(settings: Settings, sent: SentCode) -> None:
+    """For after an answer, which can say nothing more: that it failed is in the log, and another can be asked for."""
+    with suppress(Unavailable):
+        await deliver(settings, sent)

@@ -13,7 +13,8 @@ from app.kit import clock, crypto, people
 from app.kit.errors import TooManyRequests, Unprocessable
 from app.models import PhoneCode
 from app.referrals.code_senders import SentCode as SentCode
-from app.referrals.code_senders import sender_of as sender_of
+from app.referrals.code_senders import deliver as deliver
+from app.referrals.code_senders import sender_of
 from app.settings import get_keyring, get_settings
 
 LIFETIME = timedelta(minutes=10)
@@ -31,13 +32,14 @@ def normalise_subject(phone_or_email: str) -> str:
             people.normalise_email(phone_or_email) if "@" in phone_or_email else people.normalise_phone(phone_or_email)
         )
     except ValueError:
-        raise Unprocessable("phone_invalid", "Give a phone number such as 13812345678 or +8613812345678.") from None
+        detail = "Give a phone number such as 13812345678 or +8613812345678, or an e-mail address."
+        raise Unprocessable("phone_invalid", detail) from None
 
 
 async def send(
-    session: AsyncSession, *, merchant_id: str, phone_or_email: str, purpose: str, now: datetime
+    session: AsyncSession, *, merchant_id: str, phone_or_email: str, purpose: str, now: datetime, livemode: bool = True
 ) -> SentCode:
-    """A new code, which makes an earlier one of this purpose worthless. Hand the result to the provider's `deliver`.
+    """A new code, which makes an earlier one of this purpose worthless. Hand the result to `deliver`.
 
     TooManyRequests `code_resend_too_soon` within a minute of real time of the last one, or after ten in a day.
     """
@@ -67,7 +69,8 @@ async def send(
             "A code was sent within the last minute, or ten within a day: use it, or wait.",
             retry_after=int(RESEND_AFTER.total_seconds()),
         )
-    return SentCode(to, code, expires_at, code if sender_of(get_settings()).shows_code else None)
+    shown = not livemode or sender_of(get_settings()).shows_code
+    return SentCode(to, code, expires_at, code if shown else None)
 
 
 async def verify(

@@ -87,7 +87,10 @@ async def test_an_unknown_invite_code_signs_nobody_up(
     browser: httpx.AsyncClient, api: httpx.AsyncClient, place: tuple[Campaign, Participant]
 ) -> None:
     campaign, _ = place
-    page = await sign_up(browser, campaign, new_phone(), "zzzzzzzz")
+    phone = new_phone()
+    code = shown_code(await ask_for_code(browser, campaign, phone=phone))
+    form = {"step": "verify", "phone": phone, "code": code, "invite_code": "zzzzzzzz"}
+    page = await browser.post(f"/h5/c/{campaign.id}/join", data=form)
     assert page.status_code == 422
     assert "邀请码不存在" in page.text
     assert len((await api.get(f"/v1/campaigns/{campaign.id}/participants")).json()["data"]) == 1

@@ -14,7 +14,7 @@ from app.api.schemas import Answer, Body
 from app.kit import clock
 from app.merchants import accounts, registration, verification
 from app.merchants.views import merchant_view, registration_view, sent_code_view
-from app.referrals.phone_codes import sender_of
+from app.referrals.code_senders import deliver_behind
 from app.settings import get_keyring
 
 router = make_router("merchant")
@@ -101,7 +101,7 @@ async def register(
     made = await registration.register(
         session, name=body.name, contact=body.contact, invite_code=body.invite_code, keyring=get_keyring(), now=now
     )
-    background.add_task(sender_of(resources.settings).deliver, made.sent)
+    background.add_task(deliver_behind, resources.settings, made.sent)
     account = await accounts.get(session, merchant_id=made.live.id)
     return registration_view(account, made, now=now) | {"livemode": True}
 
@@ -129,5 +129,5 @@ async def send_code(tenant: AccountDep, background: BackgroundTasks) -> dict[str
     """A new code in place of the last one, a minute after it at the earliest, ten times a day."""
     now = clock.utcnow()
     sent = await verification.resend(tenant.session, merchant_id=tenant.merchant_id, now=now)
-    background.add_task(sender_of(tenant.resources.settings).deliver, sent)
+    background.add_task(deliver_behind, tenant.resources.settings, sent)
     return tenant.show(sent_code_view(sent, now=now))

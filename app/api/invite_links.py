@@ -24,7 +24,7 @@ Channel = Annotated[str | None, Query(alias="ch", description="Where it was foun
     "/i/{invite_code}",
     status_code=302,
     response_class=Response,
-    responses=pages({404: "No such code", 422: "Does not fit"}),
+    responses=pages({400: "Unreadable", 404: "No such code", 422: "Does not fit"}),
 )
 async def open_link(
     invite_code: str, request: Request, resources: ResourcesDep, s: Scan = None, ch: Channel = None

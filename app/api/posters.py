@@ -34,7 +34,7 @@ def pictures(*formats: Format, conditional: bool = True) -> dict[int | str, dict
 @router.get(
     "/p/{invite_code}.jpg",
     response_class=Response,
-    responses=pictures("jpeg") | pages({404: "No such code", 422: "Does not fit"}),
+    responses=pictures("jpeg") | pages({400: "Unreadable", 404: "No such code", 422: "Does not fit"}),
 )
 async def poster(invite_code: str, request: Request, resources: ResourcesDep) -> Response:
     """The poster as a JPEG of at most 500 KB, with an ETag."""

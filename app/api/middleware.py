@@ -17,6 +17,7 @@ from app.kit.errors import BadRequest, InvitreeError, TooLarge
 
 log = logging.get(__name__)
 
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds, and dull
 MAX_BODY = 1024 * 1024
 # Nobody is there to be told; for log and metrics, by the name that proxies gave it.
 CLIENT_GONE = 499
@@ -120,7 +121,8 @@ class _Exchange:
         name = template if route is not None else "unmatched"
         REQUESTS.labels(self.scope["method"], name, self.status).inc()
         SECONDS.labels(name).observe(seconds)
-        log.info(
+        say = log.debug if self.scope["path"] in PROBES else log.info
+        say(
             "request",
             method=self.scope["method"],
             path=self.scope["path"],

@@ -17,6 +17,7 @@ from app.kit import crypto
 from app.resources import Resources, open_resources
 from app.settings import Ground, get_settings
 
+READABLE = {"INVITREE_LOG_JSON": "false"}  # on the embedded servers it is a person who reads
 CHECKOUT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ def describe(stack: embedded.Stack, data_dir: Path) -> dict[str, str]:
         "DATABASE_SYSTEM_URL": stack.system_url,
         "DATABASE_OWNER_URL": stack.owner_url,
         "REDIS_URL": stack.redis_url,
-        **{name: value for name, value in load_keys(data_dir).items() if name not in os.environ},
+        **{name: value for name, value in (READABLE | load_keys(data_dir)).items() if name not in os.environ},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from pathlib import Path
@@ -33,6 +34,8 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
 ) -> None:
     """Play a whole campaign against a running server: posters, scans, signups, orders, refunds, payouts."""
+    # A line for each of some thousand requests would hide the play.
+    os.environ.setdefault("INVITREE_LOG_LEVEL", "warning")
     with running("127.0.0.1", 0 if once else port, data) as served:
         found = asyncio.run(_play(served.base_url, people))
         for difference in found:

@@ -17,7 +17,7 @@ from app.poster.template import PosterInput, Template
 from app.poster.workers import Workers
 
 CACHE_BYTES = 64 * 1024 * 1024
-QUEUE = 64
+QUEUE = 256
 # Of processor time. A poster takes tens of milliseconds, the first of a process a second, for it loads the fonts.
 SECONDS = 5.0
 T = TypeVar("T")

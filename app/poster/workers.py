@@ -42,8 +42,8 @@ class Workers:
 
         TooSlow after `seconds` of processor time; Unavailable `renderer_failed` where every process that tried died.
         """
-        job = packed((seconds, function, arguments))
         async with self._free:
+            job = packed((seconds, function, arguments))
             for _ in range(ATTEMPTS):
                 with suppress(*_DIED):
                     done, value = await self._do(job)

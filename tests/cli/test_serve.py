@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from app.cli import environment, serve
@@ -104,12 +105,12 @@ def test_a_command_shares_the_running_servers_and_a_second_serve_is_refused(serv
 
 
 def test_a_killed_serve_takes_its_children_along_and_keeps_the_keys(served: Served, data: Path) -> None:
-    keys, children = (data / "keys.json").read_bytes(), served.children()
+    keys, children = (data / "keys.json").read_bytes(), list(map(psutil.Process, served.children().values()))
     served.process.kill()
     served.process.communicate()
     again = Served(data)
     assert (data / "keys.json").read_bytes() == keys
-    assert not any(Path(f"/proc/{pid}").exists() for pid in children.values())
+    assert not psutil.wait_procs(children, timeout=20)[1]
     again.process.send_signal(signal.SIGTERM)
     again.process.communicate(timeout=20)
     assert again.process.returncode == 0

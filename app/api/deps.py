@@ -17,6 +17,7 @@ from app.api.schemas import Instant
 from app.db.pages import Page, PageQuery
 from app.kit import clock
 from app.kit.errors import BadRequest, Forbidden, Unauthorized
+from app.kit.objects import in_mode
 from app.merchants import accounts, house, keys
 from app.merchants.keys import Principal
 from app.resources import Resources
@@ -39,7 +40,7 @@ class Tenant:
 
     def show(self, view: dict[str, Any]) -> dict[str, Any]:
         """A room's view of a row as the API's object."""
-        return {**view, "livemode": self.livemode}
+        return in_mode(view, livemode=self.livemode)
 
     def show_page(self, page: Page[Any], view: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
+import msgspec
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -80,7 +81,19 @@ AmountMinor = Annotated[int, Field(strict=True, gt=0, le=MAX_MINOR)]
 NonNegativeMinor = Annotated[int, Field(strict=True, ge=0, le=MAX_MINOR)]
 CurrencyCode = Annotated[str, Field(pattern="^[A-Z]{3}$")]
 ExternalId = Annotated[str, Field(min_length=1, max_length=128)]
-Metadata = Annotated[dict[str, Any], Field(max_length=50)]
+MOST_METADATA = 16 * 1024
+
+
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    """Metadata come back in every answer and every webhook of their object."""
+    size = len(msgspec.json.encode(value))
+    if size > MOST_METADATA:
+        template = "should be at most {limit} bytes of JSON, not {size}"
+        raise PydanticCustomError("metadata_too_large", template, {"limit": MOST_METADATA, "size": size})
+    return value
+
+
+Metadata = Annotated[dict[str, Any], Field(max_length=50), AfterValidator(_small)]
 # Answers are in UTC, and what was just written is answered before it is read back. Bounds, because an instant at the
 # edge of the calendar cannot be turned to UTC.
 Instant = Annotated[

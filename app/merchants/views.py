@@ -61,6 +61,7 @@ def user_view(user: MerchantUser) -> dict[str, Any]:
         "object": "merchant_user",
         "name": user.name,
         "role": user.role,
+        "metadata": {},
         "created_at": user.created_at,
     }
 
@@ -74,6 +75,7 @@ def key_view(key: ApiKey) -> dict[str, Any]:
         "scopes": key.scopes,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        "metadata": {},
         "created_at": key.created_at,
     }
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.commissions.views import commission_view
-from app.models import OrderLine, Refund
+from app.models import Order, OrderLine, Refund
 from app.orders.queries import OrderDetail
 
 
@@ -24,7 +24,7 @@ def order_view(found: OrderDetail) -> dict[str, Any]:
         "status": order.status,
         "paid_at": order.paid_at,
         "rule_version": order.rule_version,
-        "lines": [line_view(line) for line in found.lines],
+        "lines": [line_view(line, order) for line in found.lines],
         "commissions": [commission_view(row) for row in found.commissions],
         "explanation": order.explanation,
         "refunds": [refund_view(refund) for refund in found.refunds],
@@ -33,7 +33,7 @@ def order_view(found: OrderDetail) -> dict[str, Any]:
     }
 
 
-def line_view(line: OrderLine) -> dict[str, Any]:
+def line_view(line: OrderLine, order: Order) -> dict[str, Any]:
     return {
         "id": line.id,
         "object": "order_line",
@@ -41,6 +41,8 @@ def line_view(line: OrderLine) -> dict[str, Any]:
         "product": line.product,
         "amount_minor": line.amount_minor,
         "refunded_minor": line.refunded_minor,
+        "metadata": {},
+        "created_at": order.created_at,
     }
 
 

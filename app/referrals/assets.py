@@ -71,5 +71,6 @@ def asset_view(asset: Asset) -> dict[str, Any]:
         "width": asset.width,
         "height": asset.height,
         "size_bytes": len(asset.content),
+        "metadata": {},
         "created_at": asset.created_at,
     }

@@ -58,4 +58,6 @@ def _grant_view(row: MembershipGrant, periods: list[dict[str, datetime]]) -> dic
         "seconds": row.seconds,
         "granted_at": row.granted_at,
         "periods": periods,
+        "metadata": {},
+        "created_at": row.granted_at,
     }

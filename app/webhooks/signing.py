@@ -11,6 +11,7 @@ import msgspec
 from standardwebhooks.webhooks import Webhook
 
 from app.db.outbox import OutboxEvent
+from app.kit.objects import in_mode
 
 
 def new_secret() -> str:
@@ -25,7 +26,7 @@ def body_of(event: OutboxEvent, *, livemode: bool) -> bytes:
         "type": event.type,
         "timestamp": event.occurred_at,
         "livemode": livemode,
-        "data": event.data,
+        "data": in_mode(event.data, livemode=livemode),
     }
     return msgspec.json.encode(message)
 

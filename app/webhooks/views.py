@@ -12,6 +12,7 @@ def endpoint_view(endpoint: WebhookEndpoint) -> dict[str, Any]:
         "url": endpoint.url,
         "types": endpoint.types,
         "disabled_at": endpoint.disabled_at,
+        "metadata": {},
         "created_at": endpoint.created_at,
     }
 
@@ -33,5 +34,6 @@ def delivery_view(delivery: WebhookDelivery) -> dict[str, Any]:
         "last_status": delivery.last_status,
         "last_error": delivery.last_error,
         "delivered_at": delivery.delivered_at,
+        "metadata": {},
         "created_at": delivery.created_at,
     }

@@ -65,7 +65,7 @@ async def test_an_event_arrives_signed(
     assert call.headers["host"] == f"127.0.0.1:{receiver.port}"
     assert call.headers["webhook-id"] == event_id == message["id"]
     assert message["type"] == "order.paid"
-    assert message["data"] == {"id": "ord_1", "name": "茶 🍵"}
+    assert message["data"] == {"id": "ord_1", "name": "茶 🍵", "livemode": False}
     assert message["livemode"] is False
     delivery = await only_delivery(resources, event_id)
     assert (delivery.status, delivery.attempts, delivery.last_status) == ("delivered", 1, 200)

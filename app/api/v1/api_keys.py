@@ -40,6 +40,7 @@ class KeyOut(Answer):
     scopes: list[str]
     expires_at: datetime | None
     revoked_at: datetime | None
+    metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
 

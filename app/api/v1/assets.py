@@ -23,6 +23,7 @@ class AssetOut(Answer):
     width: int
     height: int
     size_bytes: int
+    metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
 

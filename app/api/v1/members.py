@@ -71,6 +71,9 @@ class MembershipGrantOut(Answer):
     seconds: Annotated[int, Field(description="Negative where days were revoked.", examples=[2_592_000])]
     granted_at: datetime
     periods: Annotated[list[PeriodOut], Field(description="The time that this grant covers, past or to come.")]
+    metadata: dict[str, Any]
+    created_at: datetime
+    livemode: bool
 
 
 class MembershipOut(Answer):

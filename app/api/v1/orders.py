@@ -88,6 +88,9 @@ class LineOut(Answer):
     product: str | None
     amount_minor: int
     refunded_minor: int
+    metadata: dict[str, Any]
+    created_at: datetime
+    livemode: bool
 
 
 class PartOut(Answer):
@@ -169,6 +172,4 @@ async def get_order(order_id: str, tenant: TenantDep) -> dict[str, Any]:
 
 
 def _show(tenant: Tenant, found: OrderDetail) -> dict[str, Any]:
-    view = order_view(found)
-    objects = {name: [tenant.show(one) for one in view[name]] for name in ("commissions", "refunds")}
-    return tenant.show({**view, **objects})
+    return tenant.show(order_view(found))

@@ -11,7 +11,7 @@ from app.api.deps import PageDep, Tenant, TenantDep
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, ListAnswer, Metadata, type_id
 from app.api.v1.members import MemberIn
-from app.api.v1.rewards import RewardOut
+from app.api.v1.rewards import RewardOut, RewardStatus
 from app.db.pages import Page
 from app.models import Participant
 from app.referrals import queries, service
@@ -156,10 +156,12 @@ async def count_invitees(participant_id: str, tenant: TenantDep) -> dict[str, An
 
 
 @router.get("/participants/{participant_id}/rewards", response_model=ListAnswer[RewardOut])
-async def list_rewards(participant_id: str, tenant: TenantDep, page: PageDep) -> dict[str, Any]:
+async def list_rewards(
+    participant_id: str, tenant: TenantDep, page: PageDep, status: RewardStatus | None = None
+) -> dict[str, Any]:
     """What this participant gets, as inviter and as invitee, newest first."""
     participant = await _participant(tenant, participant_id)
-    query = replace(page, equals={"participant_id": participant.id})
+    query = page.filtered(participant_id=participant.id, status=status)
     found = await rewards.rewards_page(tenant.session, merchant_id=tenant.merchant_id, query=query)
     return tenant.show_page(found, reward_view)
 

@@ -36,7 +36,7 @@ class SignupIn(Body):
     campaign_id: Annotated[str, type_id("cmp")]
     member: MemberIn
     invite_code: InviteCode | None = None
-    visitor_id: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    visitor_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     metadata: Metadata = Field(default_factory=dict)
 
 

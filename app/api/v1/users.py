@@ -27,6 +27,7 @@ class UserOut(Answer):
     object: Literal["merchant_user"]
     name: str
     role: Role
+    metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
 

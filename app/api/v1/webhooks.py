@@ -35,6 +35,7 @@ class EndpointOut(Answer):
     url: str
     types: list[str]
     disabled_at: datetime | None
+    metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
 
@@ -54,6 +55,7 @@ class DeliveryOut(Answer):
     last_status: int | None
     last_error: str | None
     delivered_at: datetime | None
+    metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
 

@@ -245,6 +245,17 @@ async def test_a_fault_of_ours_comes_with_its_traceback() -> None:
     await workers.close()
 
 
+async def test_what_its_parent_holds_makes_no_process_large(before: set[int]) -> None:
+    ballast = b"x" * 450_000_000
+    workers = Workers(1)
+    assert await workers.run(5, max, 1, 2) == 2
+    (pid,) = drawing() - before
+    assert await workers.run(5, max, 1, 2) == 2
+    assert drawing() - before == {pid}
+    await workers.close()
+    assert len(ballast) == 450_000_000
+
+
 async def test_a_process_that_grew_large_gives_way_to_another(before: set[int]) -> None:
     workers = Workers(1)
     assert await workers.run(5, eval, "len(b'x' * 450_000_000)") == 450_000_000

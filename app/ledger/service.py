@@ -12,18 +12,25 @@ from app.kit import ids
 from app.ledger.rules import Leg as Leg
 from app.ledger.rules import merged
 from app.models import LedgerAccount, LedgerTransaction
-from app.models.ledger import MEMBER_KINDS
+from app.models.ledger import MEMBER_KINDS, MERCHANT_KINDS
 
 ACC, MBR, MCH, TXN = Id("acc"), Id("mbr"), Id("mch"), Id("txn")
 
+# In the given order. `IS NOT DISTINCT FROM` would do for both sorts of owners, but no index answers it: each order
+# would read all accounts of its merchant.
 _OPEN_ACCOUNTS = text("""
     INSERT INTO ledger_accounts (merchant_id, id, kind, member_id, currency, balance_minor)
     SELECT :merchant_id, wanted.id, wanted.kind, wanted.member_id, :currency,
            CASE WHEN wanted.member_id IS NOT NULL THEN 0 END
-    FROM unnest(:ids, CAST(:kinds AS text[]), :members) AS wanted (id, kind, member_id)
+    FROM unnest(:ids, CAST(:kinds AS text[]), :members) WITH ORDINALITY AS wanted (id, kind, member_id, place)
     WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts a
                       WHERE a.merchant_id = :merchant_id AND a.kind = wanted.kind AND a.currency = :currency
-                        AND a.member_id IS NOT DISTINCT FROM wanted.member_id)
+                        AND a.member_id = wanted.member_id)
+      AND (wanted.member_id IS NOT NULL OR NOT EXISTS (
+           SELECT 1 FROM ledger_accounts a
+           WHERE a.merchant_id = :merchant_id AND a.kind = ANY (CAST(:kinds AS text[])) AND a.kind = wanted.kind
+             AND a.currency = :currency AND a.member_id IS NULL))
+    ORDER BY wanted.place
     ON CONFLICT DO NOTHING
 """).bindparams(
     bindparam("merchant_id", type_=MCH), bindparam("ids", type_=ARRAY(ACC)), bindparam("members", type_=ARRAY(MBR))
@@ -40,7 +47,8 @@ _LOCK_ACCOUNTS = (
     SELECT id, kind, member_id FROM mine
     UNION ALL
     SELECT id, kind, member_id FROM ledger_accounts
-    WHERE merchant_id = :merchant_id AND currency = :currency AND member_id IS NULL
+    WHERE merchant_id = :merchant_id AND currency = :currency AND kind = ANY (CAST(:merchant_kinds AS text[]))
+          AND member_id IS NULL
 """)
     .bindparams(bindparam("merchant_id", type_=MCH), bindparam("members", type_=ARRAY(MBR)))
     .columns(LedgerAccount.id, LedgerAccount.kind, LedgerAccount.member_id)
@@ -154,5 +162,6 @@ async def _accounts(
             "members": [member for member, _ in owners],
         },
     )
-    found = await session.execute(_LOCK_ACCOUNTS, {**scope, "member_kinds": list(MEMBER_KINDS)})
+    kinds = {"member_kinds": list(MEMBER_KINDS), "merchant_kinds": list(MERCHANT_KINDS)}
+    found = await session.execute(_LOCK_ACCOUNTS, {**scope, **kinds})
     return {(row.kind, row.member_id): row.id for row in found}

@@ -42,6 +42,19 @@ async def test_pages_follow_each_other_without_gap_or_repeat(tenant: AsyncSessio
     assert cursor is None
 
 
+async def test_a_period_shows_the_balances_of_its_time(resources: Resources, merchant: MerchantFixture) -> None:
+    member, own = ids.new("mbr"), merchant.test_id
+    for reference in ("first", "second", "third"):
+        async with resources.db.tenant(own) as session:
+            await move(session, own, *earned(member, 100), reference=reference)
+    async with resources.db.tenant(own) as session:
+        whole = (await statement(session, merchant_id=own, member_id=member, query=PageQuery())).rows
+        middle = PageQuery(created_from=whole[1].created_at, created_before=whole[0].created_at)
+        part = (await statement(session, merchant_id=own, member_id=member, query=middle)).rows
+    assert [line.balance_minor for line in whole] == [300, 200, 100]
+    assert part == [whole[1]]
+
+
 async def test_a_made_up_cursor_is_refused(tenant: AsyncSession, merchant: MerchantFixture) -> None:
     query = PageQuery(cursor=ids.new("ord"))
     with pytest.raises(BadRequest, match="cursor_invalid"):

@@ -12,8 +12,8 @@ from tests.factories.forms import new_phone
 LEAST_TARGET = 44
 
 
-async def assert_fits(page: Page) -> None:
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 375
+async def assert_fits(page: Page, width: int = 375) -> None:
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width
     for button in await page.locator(".button, input[type=text], input[type=tel]").all():
         box = await button.bounding_box()
         assert box is None or box["height"] >= LEAST_TARGET
@@ -78,3 +78,28 @@ def _luminance(colour: str) -> float:
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+async def test_long_words_fit_the_narrowest_phone(
+    resources: Resources, merchant: MerchantFixture, site: str, page: Page
+) -> None:
+    """320 pixels, which is also what 400 % of a usual window leaves (WCAG 1.4.10)."""
+    texts = {"headline": "W" * 120, "subtitle": "W" * 200, "button": "W" * 40, "highlights": ["W" * 200]}
+    texts |= {"description": "https://example.com/" + "a" * 300, "organiser": "W" * 120}
+    async with resources.db.tenant(merchant.test_id) as session:
+        campaign = await make_campaign(session, merchant.test_id, landing=texts, rules_text="W" * 500)
+        campaign.name = campaign.product_name = "W" * 120
+        campaign.price_minor = 599_999_999_900
+        inviter = await make_participant(session, campaign)
+    await page.set_viewport_size({"width": 320, "height": 568})
+    for path in (f"?code={inviter.invite_code}", "/rules", "/join"):
+        await page.goto(f"{site}/h5/c/{campaign.id}{path}")
+        await assert_fits(page, 320)
+    await page.get_by_role("textbox", name="手机号").fill(new_phone())
+    await page.get_by_role("textbox", name="昵称").fill("W" * 64)
+    await page.locator("input[name=agree]").check()
+    await page.get_by_role("button", name="获取验证码", exact=True).click()
+    await page.get_by_role("textbox", name="短信验证码").fill(await page.locator(".note b").inner_text())
+    await page.get_by_role("button", name="完成报名").click()
+    await page.wait_for_url("**/h5/me/**")
+    await assert_fits(page, 320)

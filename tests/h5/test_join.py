@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from app.models import Campaign, Participant
+from app.models import Campaign, Member, Participant
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_participant
 from tests.factories.forms import new_phone, shown_code
@@ -49,7 +49,7 @@ async def test_the_landing_page_names_the_inviter_and_keeps_the_code(
 ) -> None:
     campaign, inviter = place
     page = await browser.get(f"/h5/c/{campaign.id}?code={inviter.invite_code}")
-    assert "小* 邀请你参加" in page.text
+    assert "<bdi>小*</bdi> 邀请你参加" in page.text
     assert f"/join?code={inviter.invite_code}" in page.text
 
 
@@ -162,3 +162,14 @@ async def test_the_first_visit_is_light(browser: httpx.AsyncClient, place: tuple
     page = await browser.get(f"/h5/c/{place[0].id}")
     assert len(page.content) < 50_000
     assert not re.findall(r"<(script|img)\b|<link[^>]*href=\"[^d]", page.text)
+
+
+async def test_a_name_written_from_right_to_left_turns_nothing_else_around(
+    browser: httpx.AsyncClient, resources: Resources, place: tuple[Campaign, Participant]
+) -> None:
+    campaign, inviter = place
+    async with resources.db.tenant(campaign.merchant_id) as session:
+        member = await session.get_one(Member, (campaign.merchant_id, inviter.member_id))
+        member.nickname = "\u202e王大力"
+    page = await browser.get(f"/h5/c/{campaign.id}?code={inviter.invite_code}")
+    assert "<bdi>\u202e***</bdi> 邀请你参加" in page.text

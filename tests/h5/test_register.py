@@ -42,7 +42,7 @@ async def test_an_invited_merchant_brings_both_30_days(browser: httpx.AsyncClien
     before = (await browser.get("/v1/merchant", headers={"Authorization": f"Bearer {key}"})).json()
     landing = await browser.get(f"/i/{invite_code_of(first)}")
     assert landing.url.path == "/h5/r"
-    assert "清茶书社 邀请你" in landing.text
+    assert "<bdi>清茶书社</bdi> 邀请你" in landing.text
     second = await register(browser, "山间咖啡", invite_code_of(first))
     assert "<b>30</b><span>已得天数" in second.text
     after = (await browser.get("/v1/merchant", headers={"Authorization": f"Bearer {key}"})).json()

@@ -90,7 +90,7 @@ def install(app: FastAPI, tell: Tell) -> None:
 
 def _allowed(request: Request) -> str:
     """Of all routes on this path: the framework tells the first one's methods only."""
-    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    scopes = {method: {**request.scope, "method": "GET" if method == "HEAD" else method} for method in _METHODS}
     routes = request.app.routes
     return ", ".join(m for m, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes))
 

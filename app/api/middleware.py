@@ -60,7 +60,9 @@ class Edge:
 
 class _Exchange:
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
-        self.edge, self.scope, self.receive, self.send, self.request_id = edge, scope, receive, send, request_id
+        self.edge, self.receive, self.send, self.request_id = edge, receive, send, request_id
+        self.method = scope["method"]
+        self.scope = as_get(scope)
         self.limit = MAX_UPLOAD if scope["path"].startswith(("/v1/assets", "/h5/")) else MAX_BODY
         self.received = 0
         self.status = 0
@@ -109,6 +111,8 @@ class _Exchange:
             headers.append((b"request-id", self.request_id.encode()))
             headers.extend(self.scope["state"].get("answer_headers", ()))
             headers.extend(pair for pair in self.edge.defaults.items() if pair[0] not in present)
+        elif self.method == "HEAD" and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
         await self.send(message)
 
     async def _refuse(self, error: InvitreeError) -> None:
@@ -119,16 +123,23 @@ class _Exchange:
         route: Any = self.scope.get("route")
         template = getattr(route, "path", None) or _ID_IN_PATH.sub("/{id}", self.scope["path"])[:32]
         name = template if route is not None else "unmatched"
-        REQUESTS.labels(self.scope["method"], name, self.status).inc()
+        REQUESTS.labels(self.method, name, self.status).inc()
         SECONDS.labels(name).observe(seconds)
         say = log.debug if self.scope["path"] in PROBES else log.info
         say(
             "request",
-            method=self.scope["method"],
+            method=self.method,
             path=self.scope["path"],
             status=self.status,
             ms=round(seconds * 1000, 1),
         )
+
+
+def as_get(scope: Scope) -> Scope:
+    """HEAD is GET without the body. Links and posters tell the two apart themselves: looking is no click."""
+    if scope["method"] != "HEAD" or scope["path"].startswith(("/i/", "/p/")):
+        return scope
+    return {**scope, "method": "GET"}
 
 
 def _request_id(scope: Scope) -> str:

@@ -49,7 +49,15 @@ async def test_an_unknown_route_is_404_and_a_wrong_method_405(api: httpx.AsyncCl
     assert (unknown.status_code, unknown.json()["code"]) == (404, "route_not_found")
     wrong = await api.put("/v1/merchant/users", json={})
     assert (wrong.status_code, wrong.json()["code"]) == (405, "method_not_allowed")
-    assert wrong.headers["allow"] == "GET, POST"
+    assert wrong.headers["allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/merchant/users", "/healthz", "/h5/r", "/docs"])
+async def test_head_is_get_without_the_body(api: httpx.AsyncClient, path: str) -> None:
+    whole, head = await api.get(path), await api.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert head.headers["content-length"] == whole.headers["content-length"]
 
 
 async def test_an_address_has_one_spelling(api: httpx.AsyncClient) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import any_, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions import rules
@@ -79,20 +80,27 @@ def _negative(family: Sequence[Commission], found: rules.Reversal, refund: Refun
     )
 
 
-async def close_netted(session: AsyncSession, *, merchant_id: str, member_ids: Collection[str]) -> None:
+async def close_netted(
+    session: AsyncSession, *, merchant_id: str, member_ids: Collection[str], order_ids: Collection[str]
+) -> None:
     """Close what was refunded while it was in a payout that has failed since: it is payable again and comes to nothing.
 
-    No money moves: all of it is in one bucket. The caller holds the members' accounts.
+    `order_ids`: of what has just become payable again. No money moves: all of it is in one bucket. The caller holds
+    the members' accounts, and nobody else's.
     """
     first = func.coalesce(Commission.reverses_id, Commission.id)
-    mine = (Commission.merchant_id == merchant_id, Commission.member_id.in_(member_ids))
+    theirs = (
+        Commission.merchant_id == merchant_id,
+        Commission.order_id == any_(literal(list(order_ids), ARRAY(Commission.order_id.type))),
+        Commission.member_id == any_(literal(list(member_ids), ARRAY(Commission.member_id.type))),
+    )
     netted = (
         select(first)
-        .where(*mine, Commission.status != "reversed")
+        .where(*theirs, Commission.status != "reversed")
         .group_by(first)
         .having(func.sum(Commission.amount_minor) == 0, func.bool_and(Commission.status == "payable"))
     )
-    closed = update(Commission).where(*mine, first.in_(netted)).values(status="reversed")
+    closed = update(Commission).where(*theirs, first.in_(netted)).values(status="reversed")
     await session.execute(closed.execution_options(synchronize_session=False))
 
 

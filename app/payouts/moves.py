@@ -118,9 +118,9 @@ async def give_back(
     await lock(session, merchant_id=merchant_id, withdrawals=withdrawals)
     mine = Commission.withdrawal_id.in_([withdrawal.id for withdrawal in withdrawals])
     free = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
-    await session.execute(free.values(status="payable", withdrawal_id=None))
+    freed = await session.scalars(free.values(status="payable", withdrawal_id=None).returning(Commission.order_id))
     members = {withdrawal.member_id for withdrawal in withdrawals}
-    await close_netted(session, merchant_id=merchant_id, member_ids=members)
+    await close_netted(session, merchant_id=merchant_id, member_ids=members, order_ids=set(freed))
     for done, withdrawal in enumerate(withdrawals, start=1):
         withdrawal.status = status
         await _post(session, withdrawal, "withdrawal_returned", withdrawal.id, "in_payout", "payable", now)

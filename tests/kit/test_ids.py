@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.kit import ids
+
+CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def by_the_book(value: uuid.UUID) -> str:
+    """TypeID 0.3: 128 bits in 26 characters, the first of which holds three."""
+    return "".join(CROCKFORD[(value.int >> shift) & 31] for shift in range(125, -1, -5))
+
+
+@given(st.uuids())
+def test_an_id_is_written_by_the_book_and_read_back(value: uuid.UUID) -> None:
+    written = ids.encode("cmp", value)
+    assert written == f"cmp_{by_the_book(value)}"
+    assert ids.decode("cmp", written) == value
+
+
+@pytest.mark.parametrize("number", [0, 1, (1 << 65) - 1, 1 << 65, (1 << 128) - 1])
+def test_the_edges_are_written_by_the_book(number: int) -> None:
+    value = uuid.UUID(int=number)
+    assert ids.encode("a", value) == f"a_{by_the_book(value)}"
+    assert ids.decode("a", ids.encode("a", value)) == value
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "",
+        "01h2xcejqtf2nbrexx3vqjhp4",
+        "01h2xcejqtf2nbrexx3vqjhp411",
+        "81h2xcejqtf2nbrexx3vqjhp41",
+        "01H2XCEJQTF2NBREXX3VQJHP41",
+        "01h2xcejqtf2nbrexx3vqjhpi1",
+        "01h2xcejqtf2nbrexx3vqjhp u",
+        "+1h2xcejqtf2nbrexx3vqjhp41",
+        " 1h2xcejqtf2nbrexx3vqjhp41",
+        "01h2xcejqtf2nbrexx3vqjhp4\n",
+        "0٢h2xcejqtf2nbrexx3vqjhp41",
+        "0１h2xcejqtf2nbrexx3vqjhp41",
+    ],
+)
+def test_what_is_no_id_is_refused(tail: str) -> None:
+    with pytest.raises(ValueError, match="not a cmp_ id"):
+        ids.decode("cmp", f"cmp_{tail}")
+
+
+@pytest.mark.parametrize("text", ["01h2xcejqtf2nbrexx3vqjhp41", "ptc_01h2xcejqtf2nbrexx3vqjhp41", "cmp__1h2xcejqtf2nb"])
+def test_another_prefix_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a cmp_ id"):
+        ids.decode("cmp", text)
+
+
+def test_later_ids_sort_later() -> None:
+    made = [ids.new("evt") for _ in range(1_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == 1_000

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 
 from app.h5 import join, landing, me, register
+from app.kit.errors import Forbidden
 
-router = APIRouter(prefix="/h5", include_in_schema=False)
+
+def refuse_foreign_forms(request: Request) -> None:
+    """Else a page elsewhere could sign somebody in as somebody else, unseen, whatever the cookie's SameSite says."""
+    if request.method == "POST" and request.headers.get("sec-fetch-site") == "cross-site":
+        raise Forbidden("form_cross_site", "This form was sent by a page of another site.")
+
+
+router = APIRouter(prefix="/h5", include_in_schema=False, dependencies=[Depends(refuse_foreign_forms)])
 for page in (landing, join, me, register):
     router.include_router(page.router)

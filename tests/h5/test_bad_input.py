@@ -58,3 +58,18 @@ async def test_too_long_a_form_of_unknown_length_is_a_page(browser: httpx.AsyncC
     answer = await browser.post("/h5/r", content=endless(), headers=FORM)
     assert answer.status_code == 413
     assert is_page(answer)
+
+
+@pytest.mark.parametrize("path", ["/h5/r", "/h5/c/cmp_01h2xcejqtf2nbrexx3vqjhp41/join"])
+async def test_a_form_of_another_site_is_refused(browser: httpx.AsyncClient, path: str) -> None:
+    """It could sign a visitor in as somebody else."""
+    answer = await browser.post(path, data={"step": "verify"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status_code == 403
+    assert is_page(answer)
+    assert "无法从这里提交" in answer.text
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
+async def test_a_form_of_our_own_is_taken(browser: httpx.AsyncClient, site: str) -> None:
+    answer = await browser.post("/h5/r", data={"name": "x"}, headers={"Sec-Fetch-Site": site})
+    assert "请先阅读并同意" in answer.text

@@ -37,7 +37,7 @@ class Participant(TenantRow, Base):
         Index("uq_participants_number", "merchant_id", "campaign_id", "number", unique=True),
         Index("uq_participants_invite_code", "invite_code", unique=True),
         Index("ix_participants_inviter", "merchant_id", "inviter_id", "id"),
-        Index("ix_participants_path_head", "merchant_id", "campaign_id", "path_head"),
+        Index("ix_participants_path_head", "merchant_id", "campaign_id", "path_head", postgresql_include=["depth"]),
     )
 
     id: Mapped[str] = mapped_column(Id("ptc"), primary_key=True)

@@ -55,21 +55,18 @@ def _invitees(merchant_id: str, participant: Participant, level: int | None) -> 
 
 
 def _below(merchant_id: str, participant: Participant) -> ColumnElement[bool]:
-    return and_(_subtree(merchant_id, participant), Participant.id != participant.id)
+    """By depth and not by id: the index holds it, so that counting need not read the rows."""
+    return and_(_subtree(merchant_id, participant), Participant.depth > participant.depth)
 
 
 def _subtree(merchant_id: str, root: Participant) -> ColumnElement[bool]:
     """The root and all below it: a range of the index, and a filter where the path is longer than what is indexed."""
-    path, head = root.path, root.path[:PATH_INDEXED]
-    indexed, end = Participant.path_head, rules.end_of_prefix(path)
-    within = [indexed >= head, indexed < end] if head == path else [indexed == head]
-    return and_(
-        Participant.merchant_id == merchant_id,
-        Participant.campaign_id == root.campaign_id,
-        *within,
-        Participant.path >= path,
-        Participant.path < end,
-    )
+    path, indexed, end = root.path, Participant.path_head, rules.end_of_prefix(root.path)
+    if len(path) <= PATH_INDEXED:
+        within = [indexed >= path, indexed < end]
+    else:
+        within = [indexed == path[:PATH_INDEXED], Participant.path >= path, Participant.path < end]
+    return and_(Participant.merchant_id == merchant_id, Participant.campaign_id == root.campaign_id, *within)
 
 
 async def move(session: AsyncSession, *, participant: Participant, inviter: Participant) -> None:

@@ -23,7 +23,7 @@ CREATE TABLE participants (
     CONSTRAINT ck_participants_depth CHECK ((inviter_id IS NULL) = (depth = 0))
 );
 CREATE INDEX ix_participants_inviter ON participants (merchant_id, inviter_id, id);
-CREATE INDEX ix_participants_path_head ON participants (merchant_id, campaign_id, path_head);
+CREATE INDEX ix_participants_path_head ON participants (merchant_id, campaign_id, path_head) INCLUDE (depth);
 CREATE UNIQUE INDEX uq_participants_invite_code ON participants (invite_code);
 CREATE UNIQUE INDEX uq_participants_member ON participants (merchant_id, member_id, campaign_id);
 CREATE UNIQUE INDEX uq_participants_number ON participants (merchant_id, campaign_id, number);

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import delete, func, text
 
-from app.models import IdempotencyKey
+from app.models import IdempotencyKey, PhoneCode
+from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
 from app.worker import campaigns, commissions, rewards, tracking, webhooks
 from app.worker.loop import Task
@@ -17,6 +18,14 @@ async def forget_old_answers(resources: Resources) -> int:
     return 0
 
 
+async def forget_old_codes(resources: Resources) -> int:
+    """A code lives for minutes, and the count of those sent to a phone for a day."""
+    async with resources.db.system() as session:
+        old = PhoneCode.sent_at < func.now() - 2 * SENDS_FORGOTTEN_AFTER
+        await session.execute(delete(PhoneCode).where(old))
+    return 0
+
+
 TASKS = (
     Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
     Task("drain_streams", tracking.drain_streams, every_seconds=0.1),
@@ -24,6 +33,7 @@ TASKS = (
     Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
     Task("forget_event_origins", tracking.forget_event_origins, every_seconds=3600),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),
+    Task("forget_old_codes", forget_old_codes, every_seconds=3600),
     Task("grant_owed_rewards", rewards.grant_owed, every_seconds=2),
     Task("make_event_partitions", tracking.make_event_partitions, every_seconds=3600),
     Task("release_holds", commissions.release_holds, every_seconds=2),

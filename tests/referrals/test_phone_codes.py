@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
@@ -12,6 +12,7 @@ from app.kit.errors import InvitreeError, TooManyRequests, Unprocessable
 from app.models import PhoneCode
 from app.referrals import phone_codes
 from app.resources import Resources
+from app.worker.tasks import forget_old_codes
 from tests.factories import MerchantFixture
 
 PHONE = "13812345678"
@@ -138,3 +139,16 @@ async def test_a_new_code_after_a_minute_replaces_the_first_ten_times_a_day(
     assert await refusal(tenant, merchant.test_id, codes[0]) == "code_invalid"
     await verify(tenant, merchant.test_id, codes[-1])
     await send(tenant, merchant.test_id)
+
+
+async def test_old_codes_are_forgotten(resources: Resources, merchant: MerchantFixture) -> None:
+    async with resources.db.tenant(merchant.test_id) as session:
+        await send(session, merchant.test_id, "13812340001")
+        await send(session, merchant.test_id, "13812340002")
+        index = phone_codes._index("+8613812340001")
+        old = update(PhoneCode).where(PhoneCode.subject_index == index, PhoneCode.merchant_id == merchant.test_id)
+        await session.execute(old.values(sent_at=clock.utcnow() - timedelta(days=3)))
+    await forget_old_codes(resources)
+    async with resources.db.tenant(merchant.test_id) as session:
+        kept = (await session.scalars(select(PhoneCode))).all()
+    assert [code.subject_index for code in kept] == [phone_codes._index("+8613812340002")]

@@ -24,7 +24,7 @@ async def record(
     session: AsyncSession, what: str, reference: str, rows: Sequence[Commission], legs: Sequence[Leg], *, now: datetime
 ) -> None:
     """`rows` share a merchant and a currency."""
-    await ledger.post(
+    posted = await ledger.post(
         session,
         merchant_id=rows[0].merchant_id,
         kind=f"commission_{what}",
@@ -33,6 +33,8 @@ async def record(
         currency=rows[0].currency,
         legs=legs,
     )
+    if posted is None:
+        raise RuntimeError(f"commission_{what} of {reference} was posted before, though its rows say otherwise")
 
 
 async def announce(session: AsyncSession, type_: str, rows: Sequence[Commission], *, now: datetime) -> None:

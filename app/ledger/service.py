@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.types import Id
@@ -65,13 +65,24 @@ _TRY_MEMBERS = (
     .columns(LedgerAccount.member_id)
 )
 
+_OPEN_TRANSACTIONS = (
+    text("""
+    INSERT INTO ledger_transactions (merchant_id, id, kind, reference, occurred_at)
+    SELECT :merchant_id, wanted.id, :kind, wanted.reference, CAST(:occurred_at AS timestamptz)
+    FROM unnest(:ids, CAST(:references AS text[])) WITH ORDINALITY AS wanted (id, reference, place)
+    ORDER BY wanted.place ON CONFLICT DO NOTHING RETURNING id, reference
+""")
+    .bindparams(bindparam("merchant_id", type_=MCH), bindparam("ids", type_=ARRAY(TXN)))
+    .columns(LedgerTransaction.id, LedgerTransaction.reference)
+)
+
 _ADD_ENTRIES = text("""
     INSERT INTO ledger_entries (merchant_id, transaction_id, account_id, amount_minor, currency)
-    SELECT :merchant_id, :transaction_id, leg.account_id, leg.amount_minor, :currency
-    FROM unnest(:accounts, CAST(:amounts AS bigint[])) AS leg (account_id, amount_minor)
+    SELECT :merchant_id, leg.transaction_id, leg.account_id, leg.amount_minor, :currency
+    FROM unnest(:transactions, :accounts, CAST(:amounts AS bigint[])) AS leg (transaction_id, account_id, amount_minor)
 """).bindparams(
     bindparam("merchant_id", type_=MCH),
-    bindparam("transaction_id", type_=TXN),
+    bindparam("transactions", type_=ARRAY(TXN)),
     bindparam("accounts", type_=ARRAY(ACC)),
 )
 
@@ -91,22 +102,43 @@ async def post(
     Legs of one account are added up. All accounts of the members involved stay locked until the end of the database
     transaction, so a use case that posts twice for the same members cannot cross with another one.
     """
-    legs = merged(legs)
-    transaction_id = await _open_transaction(session, merchant_id, kind, reference, occurred_at)
-    if transaction_id is None:
-        return None
-    accounts = await _accounts(session, merchant_id, currency, legs)
-    await session.execute(
-        _ADD_ENTRIES,
-        {
-            "merchant_id": merchant_id,
-            "transaction_id": transaction_id,
-            "currency": currency,
-            "accounts": [accounts[leg.account, leg.member_id] for leg in legs],
-            "amounts": [leg.amount_minor for leg in legs],
-        },
+    posted = await post_each(
+        session,
+        merchant_id=merchant_id,
+        kind=kind,
+        occurred_at=occurred_at,
+        currency=currency,
+        movements={reference: legs},
     )
-    return transaction_id
+    return posted.get(reference)
+
+
+async def post_each(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    kind: str,
+    occurred_at: datetime,
+    currency: str,
+    movements: Mapping[str, Sequence[Leg]],
+) -> dict[str, str]:
+    """As `post`, for many movements by reference, in as many statements as one takes: the new transactions' ids."""
+    wanted = {"merchant_id": merchant_id, "kind": kind, "occurred_at": occurred_at}
+    opened = await session.execute(
+        _OPEN_TRANSACTIONS,
+        {**wanted, "ids": [ids.new("txn") for _ in movements], "references": sorted(movements)},
+    )
+    posted = {row.reference: row.id for row in opened}
+    legs = [(posted[reference], leg) for reference in sorted(posted) for leg in merged(movements[reference])]
+    if legs:
+        accounts = await _accounts(session, merchant_id, currency, [leg for _, leg in legs])
+        entries = {
+            "transactions": [transaction_id for transaction_id, _ in legs],
+            "accounts": [accounts[leg.account, leg.member_id] for _, leg in legs],
+            "amounts": [leg.amount_minor for _, leg in legs],
+        }
+        await session.execute(_ADD_ENTRIES, {"merchant_id": merchant_id, "currency": currency, **entries})
+    return posted
 
 
 async def lock(session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Iterable[str]) -> None:
@@ -127,21 +159,6 @@ async def try_lock(
     if free:
         await lock(session, merchant_id=merchant_id, currency=currency, member_ids=free)
     return free
-
-
-async def _open_transaction(
-    session: AsyncSession, merchant_id: str, kind: str, reference: str, occurred_at: datetime
-) -> str | None:
-    row = {
-        "merchant_id": merchant_id,
-        "id": ids.new("txn"),
-        "kind": kind,
-        "reference": reference,
-        "occurred_at": occurred_at,
-    }
-    once = insert(LedgerTransaction).values(row).on_conflict_do_nothing().returning(LedgerTransaction.id)
-    transaction_id: str | None = await session.scalar(once)
-    return transaction_id
 
 
 async def _accounts(

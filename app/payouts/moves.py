@@ -22,6 +22,7 @@ from app.ledger.rules import Leg, member_account
 from app.models import Commission, Payout, Withdrawal
 from app.payouts import rules
 
+AT_ONCE = 500
 Progress = Callable[[int, int], None]
 """Told after each step how many of how many are done."""
 
@@ -99,9 +100,8 @@ async def take(
     taken = (await session.scalars(_TAKEN, wanted)).all()
     of_them = (Withdrawal.merchant_id == merchant_id, Withdrawal.id.in_(taken))
     withdrawals = (await session.scalars(select(Withdrawal).where(*of_them).order_by(Withdrawal.id))).all()
-    for done, withdrawal in enumerate(withdrawals, start=1):
-        await _post(session, withdrawal, "withdrawal_requested", withdrawal.id, "payable", "in_payout", now)
-        progress(done, len(withdrawals))
+    booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
+    await _post(session, booked, "withdrawal_requested", "payable", "in_payout", now, progress)
     return withdrawals
 
 
@@ -121,11 +121,11 @@ async def give_back(
     freed = await session.scalars(free.values(status="payable", withdrawal_id=None).returning(Commission.order_id))
     members = {withdrawal.member_id for withdrawal in withdrawals}
     await close_netted(session, merchant_id=merchant_id, member_ids=members, order_ids=set(freed))
-    for done, withdrawal in enumerate(withdrawals, start=1):
+    for withdrawal in withdrawals:
         withdrawal.status = status
-        await _post(session, withdrawal, "withdrawal_returned", withdrawal.id, "in_payout", "payable", now)
-        progress(done, len(withdrawals))
     await session.flush()
+    booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
+    await _post(session, booked, "withdrawal_returned", "in_payout", "payable", now, progress)
 
 
 async def settle(
@@ -141,11 +141,11 @@ async def settle(
     mine = Commission.withdrawal_id.in_([withdrawal.id for _, withdrawal in paid])
     pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     rows = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
-    for done, (payout, withdrawal) in enumerate(paid, start=1):
+    for _, withdrawal in paid:
         withdrawal.status = "paid"
-        await _post(session, withdrawal, "payout_paid", payout.id, "in_payout", "paid", now)
-        progress(done, len(paid))
     await session.flush()
+    booked = [(payout.id, withdrawal) for payout, withdrawal in paid]
+    await _post(session, booked, "payout_paid", "in_payout", "paid", now, progress)
     return rows
 
 
@@ -158,18 +158,36 @@ async def lock(session: AsyncSession, *, merchant_id: str, withdrawals: Sequence
 
 
 async def _post(
-    session: AsyncSession, withdrawal: Withdrawal, kind: str, reference: str, source: str, target: str, now: datetime
+    session: AsyncSession,
+    booked: Sequence[tuple[str, Withdrawal]],
+    kind: str,
+    source: str,
+    target: str,
+    now: datetime,
+    progress: Progress,
 ) -> None:
-    """From one bucket of the member to another."""
+    """Each withdrawal, under its reference, from one bucket of its member to another; the members are locked."""
+    for start in range(0, len(booked), AT_ONCE):
+        piece = booked[start : start + AT_ONCE]
+        for currency in sorted({withdrawal.currency for _, withdrawal in piece}):
+            movements = {
+                reference: _legs(withdrawal, source, target)
+                for reference, withdrawal in piece
+                if withdrawal.currency == currency
+            }
+            posted = await ledger.post_each(
+                session,
+                merchant_id=piece[0][1].merchant_id,
+                kind=kind,
+                occurred_at=now,
+                currency=currency,
+                movements=movements,
+            )
+            if again := movements.keys() - posted.keys():
+                raise RuntimeError(f"{kind} of {sorted(again)} was posted before, though its status says otherwise")
+        progress(start + len(piece), len(booked))
+
+
+def _legs(withdrawal: Withdrawal, source: str, target: str) -> list[Leg]:
     member, amount = withdrawal.member_id, withdrawal.amount_minor
-    posted = await ledger.post(
-        session,
-        merchant_id=withdrawal.merchant_id,
-        kind=kind,
-        reference=reference,
-        occurred_at=now,
-        currency=withdrawal.currency,
-        legs=[Leg(member_account(source), member, -amount), Leg(member_account(target), member, amount)],
-    )
-    if posted is None:
-        raise RuntimeError(f"{kind} of {reference} was posted before, though its status says otherwise")
+    return [Leg(member_account(source), member, -amount), Leg(member_account(target), member, amount)]

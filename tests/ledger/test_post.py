@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit import clock, ids
 from app.ledger import queries, service
 from app.ledger.service import Leg
+from app.ledger.verify import verify
 from app.models import LedgerAccount, LedgerEntry
 from app.resources import Resources
 from tests.factories import MerchantFixture
@@ -40,6 +41,23 @@ async def test_the_same_reference_moves_money_once(tenant: AsyncSession, merchan
     again: dict[str, Any] = {"merchant_id": merchant.test_id, "kind": "test", "reference": "ord_1", "currency": "CNY"}
     assert await service.post(tenant, **again, occurred_at=clock.utcnow(), legs=earned(member, 100)) is None
     assert (await queries.balance(tenant, merchant_id=merchant.test_id, member_id=member)).held_minor == 100
+
+
+async def test_of_many_movements_each_is_made_once(tenant: AsyncSession, merchant: MerchantFixture) -> None:
+    members, own = [ids.new("mbr") for _ in range(3)], merchant.test_id
+    await move(tenant, own, *earned(members[1], 20), reference="ord_1")
+    posted = await service.post_each(
+        tenant,
+        merchant_id=own,
+        kind="test",
+        occurred_at=clock.utcnow(),
+        currency="CNY",
+        movements={f"ord_{number}": earned(member, 20) for number, member in enumerate(members)},
+    )
+    assert sorted(posted) == ["ord_0", "ord_2"]
+    held = [(await queries.balance(tenant, merchant_id=own, member_id=member)).held_minor for member in members]
+    assert held == [20, 20, 20]
+    assert (await verify(tenant, merchant_id=own)).transactions == 3
 
 
 async def test_legs_that_do_not_sum_to_zero_are_refused_by_the_database(

@@ -11,6 +11,7 @@ from app import __version__, h5
 from app.api import errors, health, invite_links, posters, v1
 from app.api.docs import DESCRIPTION, install_docs
 from app.api.middleware import Edge
+from app.db import roles
 from app.kit import logging
 from app.resources import open_resources
 from app.settings import Settings, get_settings
@@ -23,6 +24,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
+            await roles.require_bound(resources.db)
             app.state.resources = resources
             yield
 

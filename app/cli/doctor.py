@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.cli import environment
 from app.cli.migrate import alembic_config
 from app.cli.output import Exit, show_json, show_table
+from app.db import roles
 from app.kit import clock
 from app.kit.errors import InvitreeError
 from app.poster import BUILTIN, SAMPLE, read_back
@@ -28,13 +29,6 @@ from app.resources import Resources
 CLOCK_TOLERANCE_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
 FAULTS = (SQLAlchemyError, RedisError, InvitreeError, OSError, TimeoutError)
-
-ROLE = text(
-    "SELECT current_user AS name, rolsuper, rolbypassrls, "
-    "(SELECT count(*) FROM pg_class WHERE relowner = pg_roles.oid) AS owned "
-    "FROM pg_roles WHERE rolname = current_user"
-)
-"""What a runtime role must not be or have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +47,8 @@ async def check_roles(resources: Resources) -> list[Finding]:
 
 
 async def check_role(name: str, engine: AsyncEngine) -> Finding:
-    async with engine.connect() as connection:
-        row = (await connection.execute(ROLE)).one()
-    faults = [word for bad, word in ((row.rolsuper, "superuser"), (row.rolbypassrls, "bypasses RLS")) if bad]
-    if row.owned:
-        faults.append(f"owns {row.owned} relations")
-    return Finding(f"database role {name}", not faults, ", ".join([row.name, *faults]))
+    role, faults = await roles.faults_of(engine)
+    return Finding(f"database role {name}", not faults, ", ".join([role, *faults]))
 
 
 async def check_version(resources: Resources) -> list[Finding]:

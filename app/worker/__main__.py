@@ -8,6 +8,7 @@ import signal
 import uvloop
 from prometheus_client import start_http_server
 
+from app.db import roles
 from app.kit import logging
 from app.resources import open_resources
 from app.settings import get_settings
@@ -25,6 +26,7 @@ async def main() -> None:
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port)
     async with open_resources(settings) as resources:
+        await roles.require_bound(resources.db)
         await run_all(TASKS, resources, stop)
 
 

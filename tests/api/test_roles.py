@@ -9,9 +9,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import embedded
+from app.db.roles import UnboundRoleError
 from app.kit import ids
+from app.main import create_app
 from app.models import Base
 from app.resources import Resources
+from app.settings import get_settings
 from tests.factories import MerchantFixture, make_merchant
 from tests.factories.world import make_world
 
@@ -48,6 +52,15 @@ async def test_a_runtime_role_owns_nothing_and_bypasses_nothing(resources: Resou
         "SELECT rolname FROM pg_roles WHERE rolname <> current_user AND pg_has_role(current_user, oid, 'member')",
     ):
         assert await rows(engine, owned) == []
+
+
+@pytest.mark.parametrize("variable", ["database_url", "database_system_url"])
+async def test_nothing_is_served_as_the_owner(stack: embedded.Stack, variable: str) -> None:
+    """Whom no policy binds."""
+    application = create_app(get_settings().model_copy(update={variable: stack.owner_url}))
+    with pytest.raises(UnboundRoleError, match=f"{variable.upper()}: the role invitree_owner .* owns"):
+        async with application.router.lifespan_context(application):
+            pytest.fail("it started")
 
 
 @pytest.mark.parametrize("role", ["app", "system"])

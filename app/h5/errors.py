@@ -50,12 +50,15 @@ def form_text(error: InvitreeError) -> str:
 def error_page(request: Request, error: InvitreeError) -> Response:
     icon, title, text = _picked(error)
     request_id = f"编号 {request.state.request_id}" if error.status >= 500 else ""
-    response = render(
-        "error.html", status=error.status, icon=icon, title=title, text=text, request_id=request_id, back=""
-    )
+    page = render("error.html", status=error.status, icon=icon, title=title, text=text, request_id=request_id, back="")
+    return with_retry(page, error)
+
+
+def with_retry(page: Response, error: InvitreeError) -> Response:
+    """The page of an error, with the header that says when to come again."""
     if error.retry_after is not None:
-        response.headers["Retry-After"] = str(error.retry_after)
-    return response
+        page.headers["Retry-After"] = str(error.retry_after)
+    return page
 
 
 def _picked(error: InvitreeError) -> tuple[str, str, str]:

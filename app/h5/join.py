@@ -12,7 +12,7 @@ from app.api.deps import ResourcesDep
 from app.api.json_body import check_text
 from app.api.ratelimit import limit_codes
 from app.campaigns import rules as campaign_rules
-from app.h5.errors import form_text
+from app.h5.errors import form_text, with_retry
 from app.h5.pages import redirect, render
 from app.h5.place import Place, enter
 from app.h5.sessions import Visitor, open_session
@@ -39,7 +39,7 @@ class JoinForm:
 
 
 @router.get("/c/{campaign_id}/join")
-async def show(campaign_id: str, resources: ResourcesDep, code: Annotated[str, Query(max_length=32)] = "") -> Response:
+async def show(campaign_id: str, resources: ResourcesDep, code: Annotated[str, Query()] = "") -> Response:
     async with enter(resources, campaign_id) as place:
         campaign_rules.require_open(place.campaign, "join", now=place.now)
         return _page(place, JoinForm(invite_code=code), step="phone")
@@ -135,10 +135,7 @@ async def _again(resources: Resources, campaign_id: str, form: JoinForm, error: 
         raise error
     step = "code" if error.code.startswith("code_") else "phone"
     async with enter(resources, campaign_id) as place:
-        page = _page(place, form, step=step, error=form_text(error), status=error.status)
-    if error.retry_after is not None:
-        page.headers["Retry-After"] = str(error.retry_after)
-    return page
+        return with_retry(_page(place, form, step=step, error=form_text(error), status=error.status), error)
 
 
 def _page(
@@ -149,7 +146,7 @@ def _page(
         status=status,
         campaign=place.campaign,
         action=f"/h5/c/{place.campaign.id}/join",
-        organiser=place.merchant.name,
+        organiser=place.campaign.landing.get("organiser") or place.merchant.name,
         step=step,
         form=asdict(form),
         error=error,

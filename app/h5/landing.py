@@ -26,7 +26,8 @@ NOTICES = {
     "ended": "活动已结束，感谢关注",
     "settled": "活动已结束，感谢关注",
 }
-Code = Annotated[str, Query(max_length=32)]
+# Of any length: who came by a mangled link is not turned away for it.
+Code = Annotated[str, Query()]
 
 
 @router.get("/c/{campaign_id}")

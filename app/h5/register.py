@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from app.api.deps import ResourcesDep
 from app.api.json_body import check_text
 from app.api.ratelimit import RegistrationLimit
-from app.h5.errors import form_text
+from app.h5.errors import form_text, with_retry
 from app.h5.pages import render
 from app.h5.sessions import Visitor, open_session, require_session
 from app.kit import clock
@@ -62,7 +62,7 @@ class Ticket(msgspec.Struct, frozen=True):
 
 
 @router.get("/r")
-async def show(resources: ResourcesDep, code: Annotated[str, Query(max_length=32)] = "") -> Response:
+async def show(resources: ResourcesDep, code: Annotated[str, Query()] = "") -> Response:
     return await _page(resources, RegisterForm(invite_code=code), step="register")
 
 
@@ -131,7 +131,7 @@ async def resend(
     except InvitreeError as error:
         if error.status not in {409, 422, 429}:
             raise
-        return await _page(resources, form, step="code", error=form_text(error), status=error.status)
+        return with_retry(await _page(resources, form, step="code", error=form_text(error), status=error.status), error)
     await phone_codes.deliver(resources.settings, sent)
     return await _page(resources, form, step="code", sent=sent)
 

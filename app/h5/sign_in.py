@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 from app.api.deps import ResourcesDep
 from app.api.json_body import check_text
 from app.api.ratelimit import limit_codes
-from app.h5.errors import form_text
+from app.h5.errors import form_text, with_retry
 from app.h5.pages import redirect, render
 from app.h5.place import Place, enter
 from app.h5.sessions import Visitor, open_session
@@ -52,7 +52,8 @@ async def submit(
             raise
         step = "code" if error.code.startswith("code_") else "phone"
         async with enter(resources, campaign_id) as place:
-            return _page(place, step=step, phone=phone, error=form_text(error), status=error.status)
+            page = _page(place, step=step, phone=phone, error=form_text(error), status=error.status)
+        return with_retry(page, error)
 
 
 async def _send(request: Request, resources: Resources, campaign_id: str, phone: str) -> Response:

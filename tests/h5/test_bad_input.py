@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from app.resources import Resources
+from tests.factories import MerchantFixture, make_campaign
 from tests.factories.forms import new_phone
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -73,3 +75,15 @@ async def test_a_form_of_another_site_is_refused(browser: httpx.AsyncClient, pat
 async def test_a_form_of_our_own_is_taken(browser: httpx.AsyncClient, site: str) -> None:
     answer = await browser.post("/h5/r", data={"name": "x"}, headers={"Sec-Fetch-Site": site})
     assert "请先阅读并同意" in answer.text
+
+
+@pytest.mark.parametrize("place", ["", "/rules", "/join"])
+async def test_a_mangled_link_still_leads_to_the_campaign(
+    browser: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, place: str
+) -> None:
+    async with resources.db.tenant(merchant.test_id) as session:
+        campaign = await make_campaign(session, merchant.test_id)
+    mangled = {"code": '"><script>alert(1)</script>' * 4, "ch": "a-channel-with-a-name-that-is-far-too-long" * 3}
+    page = await browser.get(f"/h5/c/{campaign.id}{place}", params=mangled)
+    assert page.status_code == 200
+    assert "<script" not in page.text

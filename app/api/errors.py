@@ -84,7 +84,7 @@ def install(app: FastAPI, tell: Tell) -> None:
             answer.headers["Allow"] = _allowed(request)
         return answer
 
-    for kind in (InvitreeError, RequestValidationError, HTTPException, DBAPIError, PoolTimeout, OSError):
+    for kind in (InvitreeError, RequestValidationError, HTTPException, DBAPIError, PostgresError, PoolTimeout, OSError):
         app.add_exception_handler(kind, handle)
 
 
@@ -99,13 +99,14 @@ def is_database_away(error: BaseException) -> bool:
     """Whether the database could not be reached, told apart from a statement that it refused."""
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, asyncio.TimeoutError)):
         return True
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated or _class_of(error) in {"08", "53", "57"}
-    return isinstance(error, PostgresConnectionError)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, PostgresConnectionError) or _class_of(error) in {"08", "53", "57"}
 
 
-def _class_of(error: DBAPIError) -> str:
-    cause = getattr(error.orig, "__cause__", None)
+def _class_of(error: BaseException) -> str:
+    """Of the error's SQLSTATE. What a connection is refused with, as by a server that starts, comes unwrapped."""
+    cause = getattr(error.orig, "__cause__", None) if isinstance(error, DBAPIError) else error
     state = cause.sqlstate if isinstance(cause, PostgresError) else None
     return (state or "")[:2]
 

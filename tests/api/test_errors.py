@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncpg
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -36,3 +38,25 @@ async def test_a_refused_statement_is_a_fault_of_ours(resources: Resources) -> N
 def test_a_503_always_says_when_to_come_again() -> None:
     answer = problem(Unavailable("registration_closed", "Later."), request_id="req", instance="/")
     assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.TooManyConnectionsError("sorry, too many clients already"),
+        asyncpg.AdminShutdownError("terminating connection"),
+    ],
+)
+async def test_a_server_that_takes_no_connection_yet_is_away(
+    api: httpx.AsyncClient, resources: Resources, refusal: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers, so that the driver raises its own error where SQLAlchemy wraps none."""
+
+    def refuse() -> None:
+        raise refusal
+
+    monkeypatch.setattr(resources.db, "system", refuse)
+    answer = await api.get("/v1/campaigns")
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert answer.headers["retry-after"] == "2"

@@ -24,6 +24,8 @@ class LedgerAccount(TenantRow, Base):
         CheckConstraint(f"kind IN {MEMBER_KINDS + MERCHANT_KINDS}", name="kind"),
         CheckConstraint("(member_id IS NULL) = (balance_minor IS NULL)", name="balance_of_members_only"),
         CheckConstraint("(member_id IS NOT NULL) = (kind LIKE 'member%')", name="owner"),
+        # A refund after payout may leave a debt in what is payable; nothing else can be taken out twice.
+        CheckConstraint("kind = 'member_payable' OR balance_minor >= 0", name="only_payable_is_a_debt"),
         Index(
             "uq_ledger_accounts_owner",
             "merchant_id",

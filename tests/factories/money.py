@@ -4,7 +4,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock, ids
-from app.ledger import service
+from app.ledger import queries, service
 from app.ledger.service import Leg
 from app.models import Commission, LedgerAccount, LedgerEntry
 from app.resources import Resources
@@ -39,9 +39,11 @@ async def sum_of_entries(session: AsyncSession, merchant_id: str, kind: str) -> 
 
 
 async def pay_out(resources: Resources, merchant_id: str, member_id: str) -> int:
-    """Everything payable to the member leaves the house, as a payout would book it; the amount."""
+    """Everything payable to the member leaves the house, as a payout would book it; the amount, or 0 for a debt."""
     async with resources.db.tenant(merchant_id) as session:
         await service.lock(session, merchant_id=merchant_id, currency="CNY", member_ids=[member_id])
+        if (await queries.balance(session, merchant_id=merchant_id, member_id=member_id)).payable_minor <= 0:
+            return 0
         mine = update(Commission).where(
             Commission.merchant_id == merchant_id, Commission.member_id == member_id, Commission.status == "payable"
         )

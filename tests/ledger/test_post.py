@@ -60,6 +60,14 @@ async def test_of_many_movements_each_is_made_once(tenant: AsyncSession, merchan
     assert (await verify(tenant, merchant_id=own)).transactions == 3
 
 
+@pytest.mark.parametrize("bucket", ["pending", "held", "in_payout", "paid"])
+async def test_only_what_is_payable_can_be_a_debt(tenant: AsyncSession, merchant: MerchantFixture, bucket: str) -> None:
+    member, own = ids.new("mbr"), merchant.test_id
+    await move(tenant, own, Leg("member_payable", member, -5), Leg("merchant_commission", None, 5))
+    with pytest.raises(IntegrityError, match="only_payable_is_a_debt"):
+        await move(tenant, own, Leg(f"member_{bucket}", member, -1), Leg("member_payable", member, 1))
+
+
 async def test_legs_that_do_not_sum_to_zero_are_refused_by_the_database(
     tenant: AsyncSession, merchant: MerchantFixture
 ) -> None:
@@ -195,11 +203,11 @@ async def test_entries_written_past_the_service_do_not_deadlock_either(
             await session.execute(
                 text("INSERT INTO ledger_entries (merchant_id, transaction_id, account_id, amount_minor, currency) "
                      "SELECT :m, :t, id, CASE WHEN member_id = :first THEN 1 ELSE -1 END, 'CNY' FROM ledger_accounts "
-                     f"WHERE merchant_id = :m AND kind = 'member_held' ORDER BY id {direction}"),
+                     f"WHERE merchant_id = :m AND kind = 'member_payable' ORDER BY id {direction}"),
                 {"m": keys["m"], "t": keys["t"], "first": ids.decode("mbr", members[0])},
             )  # fmt: skip
 
     await asyncio.gather(*(write(number) for number in range(40)))
     async with resources.db.tenant(merchant.test_id) as session:
         found = await queries.balance(session, merchant_id=merchant.test_id, member_id=members[0])
-    assert found.held_minor == 40
+    assert found.payable_minor == 40

@@ -9,7 +9,8 @@ CREATE TABLE ledger_accounts (
     CONSTRAINT pk_ledger_accounts PRIMARY KEY (merchant_id, id),
     CONSTRAINT ck_ledger_accounts_kind CHECK (kind IN ('member_pending', 'member_held', 'member_payable', 'member_in_payout', 'member_paid', 'merchant_commission')),
     CONSTRAINT ck_ledger_accounts_balance_of_members_only CHECK ((member_id IS NULL) = (balance_minor IS NULL)),
-    CONSTRAINT ck_ledger_accounts_owner CHECK ((member_id IS NOT NULL) = (kind LIKE 'member%'))
+    CONSTRAINT ck_ledger_accounts_owner CHECK ((member_id IS NOT NULL) = (kind LIKE 'member%')),
+    CONSTRAINT ck_ledger_accounts_only_payable_is_a_debt CHECK (kind = 'member_payable' OR balance_minor >= 0)
 );
 CREATE UNIQUE INDEX uq_ledger_accounts_owner ON ledger_accounts (merchant_id, kind, member_id, currency) NULLS NOT DISTINCT;
 

@@ -43,6 +43,8 @@ async def spend(request: Request, resources: Resources, policy: Policy, *, of: s
         (b"ratelimit", f'"{policy.name}";r={left};t={rest}'.encode()),
     ]
     if used > policy.quota:
+        behind_a_proxy = resources.settings.trusted_proxies == 0 and "x-forwarded-for" in request.headers
+        log.warning("rate_limited", policy=policy.name, is_everybody=behind_a_proxy and of is None)
         raise TooManyRequests(
             "rate_limited", f"At most {policy.quota} of these requests in {policy.seconds} s.", retry_after=rest
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from prometheus_client import Counter, Gauge
 
@@ -14,6 +15,7 @@ from app.kit import logging
 from app.resources import Resources
 
 log = logging.get(__name__)
+T = TypeVar("T")
 FAILURES = Counter("invitree_worker_failures_total", "Runs of a task that raised", ["task"])
 LAST_RUN = Gauge("invitree_worker_last_success_timestamp", "When a task last ended well", ["task"])
 MAX_PAUSE = 30.0
@@ -26,6 +28,20 @@ class Task:
     name: str
     run: Callable[[Resources], Awaitable[int]]
     every_seconds: float
+
+
+async def for_each_merchant(
+    name: str, merchants: Iterable[tuple[str, T]], work: Callable[[str, T], Awaitable[int]]
+) -> int:
+    """The sum of what `work` found. One merchant's fault is logged and counted, and keeps no other from its turn."""
+    found = 0
+    for merchant_id, rest in merchants:
+        try:
+            found += await work(merchant_id, rest)
+        except Exception:  # whatever it is, the next merchant's money and days do not hang on it
+            FAILURES.labels(name).inc()
+            log.exception("task_failed", task=name, merchant_id=merchant_id)
+    return found
 
 
 async def run_all(tasks: Sequence[Task], resources: Resources, stop: asyncio.Event) -> None:

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+import asyncpg
 from sqlalchemy import func, select, update
 
+from app import embedded
 from app.commissions import queries
 from app.commissions.holds import BATCH, release_all_due, release_due
 from app.kit import clock, ids
 from app.ledger import service as ledger
+from app.ledger.queries import balance
 from app.models import Commission, LedgerTransaction, Merchant, OutboxEvent
 from app.resources import Resources
 from app.worker.commissions import release_holds
+from tests.factories import make_merchant
 from tests.factories.locks import until_blocked
-from tests.factories.shops import Shop, Till
+from tests.factories.payables import make_commission
+from tests.factories.shops import Shop, Till, open_shop
 
 
 async def release(resources: Resources, shop: Shop, now: datetime, *, limit: int = BATCH) -> int:
@@ -116,6 +123,40 @@ async def test_a_refund_waits_for_a_release_that_is_under_way(till: Till, shop: 
     assert (await refund)["status"] == "applied"
     assert await till.balance(shop.first) == (0, 0)
     await till.check_books()
+
+
+@asynccontextmanager
+async def no_release_for(stack: embedded.Stack, member_id: str) -> AsyncIterator[None]:
+    """The database makes none of this member's commissions payable, by a constraint that only the owner could add."""
+    owner = await asyncpg.connect(stack.owner_url)
+    refused = f"CHECK (status <> 'payable' OR member_id <> '{ids.decode('mbr', member_id)}') NOT VALID"
+    await owner.execute(f"ALTER TABLE commissions ADD CONSTRAINT no_release {refused}")
+    try:
+        yield
+    finally:
+        await owner.execute("ALTER TABLE commissions DROP CONSTRAINT no_release")
+        await owner.close()
+
+
+async def test_a_merchant_that_cannot_be_released_holds_up_no_other(
+    shop: Shop, resources: Resources, stack: embedded.Stack
+) -> None:
+    later = await open_shop(resources, await make_merchant(resources))
+    for one in (shop, later):
+        async with resources.db.tenant(one.merchant_id) as session:
+            await make_commission(session, one.first, 500, status="held", hold_until=clock.utcnow())
+
+    async def payable(one: Shop) -> int:
+        async with resources.db.tenant(one.merchant_id) as session:
+            return (await balance(session, merchant_id=one.merchant_id, member_id=one.first.member_id)).payable_minor
+
+    async with no_release_for(stack, shop.first.member_id):
+        while await release_holds(resources):
+            pass
+        assert [await payable(shop), await payable(later)] == [0, 500]
+    while await release_holds(resources):
+        pass
+    assert await payable(shop) == 500
 
 
 async def test_a_release_is_one_movement_however_many_members(till: Till, shop: Shop, resources: Resources) -> None:

@@ -13,8 +13,6 @@ from app.kit.errors import Conflict, Forbidden, Unauthorized, not_found
 from app.merchants import audit
 from app.models import ApiKey, Merchant
 
-SCOPES = ("*", "read", "write", "payouts", "admin")
-
 
 @dataclass(frozen=True, slots=True)
 class Principal:

@@ -8,8 +8,6 @@ from app.kit import ids
 from app.merchants import audit
 from app.models import MerchantUser
 
-ROLES = ("owner", "operator", "finance", "viewer")
-
 
 async def create(session: AsyncSession, *, merchant_id: str, name: str, role: str, actor: str) -> MerchantUser:
     user = MerchantUser(merchant_id=merchant_id, id=ids.new("usr"), name=name, role=role)

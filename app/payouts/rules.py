@@ -41,7 +41,6 @@ _FROM: dict[Step, frozenset[str]] = {
 _TOO_EARLY = {"built": "batch_not_approved", "approved": "batch_not_exported"}
 
 WITHDRAWAL_MAY_BE_CANCELLED = frozenset({"requested", "approved"})
-WITHDRAWAL_OPEN = frozenset({"requested", "approved", "in_payout"})
 
 
 def require_role(role: str, step: Step) -> None:

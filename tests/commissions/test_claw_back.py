@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import ProgrammingError
+
 from app.kit import clock
+from app.models import Commission
 from app.payouts import moves
 from app.payouts.moves import Wish
 from tests.factories.payables import make_payee
@@ -33,3 +38,15 @@ async def test_what_was_refunded_during_a_payout_is_closed_when_the_payout_fails
     ]
     assert await till.balance(shop.first) == (0, 1_770)
     await till.check_books()
+
+
+@pytest.mark.parametrize("change", [{"amount_minor": 1}, {"member_id": None}, {"reverses_id": None}, {"level": 2}])
+async def test_nothing_but_where_it_stands_changes_of_a_commission(
+    till: Till, shop: Shop, change: dict[str, int | None]
+) -> None:
+    await till.sell()
+    for transaction in (till.resources.db.tenant(shop.merchant_id), till.resources.db.system()):
+        async with transaction as session:
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                await session.execute(update(Commission).values(change))
+            await session.rollback()

@@ -39,6 +39,9 @@ GRANT SELECT ON alembic_version TO invitree_app, invitree_system;
 -- Append-only: facts are corrected by further facts. Balances are moved by the ledger's trigger alone.
 REVOKE UPDATE ON ledger_entries, ledger_transactions, ledger_accounts, membership_grants, audit_entries, campaign_rules,
     payout_batch_files FROM invitree_app, invitree_system;
+-- What was earned, by whom and for what, never changes; where it stands does.
+REVOKE UPDATE ON commissions FROM invitree_app, invitree_system;
+GRANT UPDATE (status, withdrawal_id) ON commissions TO invitree_app, invitree_system;
 -- Triggers run without this right; making one takes it. With it a role could hang the owner's function on a temporary
 -- table of its own, and move the balances of any merchant.
 REVOKE ALL ON FUNCTION ledger_entries_added(), ledger_accounts_open_empty() FROM PUBLIC;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -22,6 +23,7 @@ MAX_BODY = 1024 * 1024
 # Nobody is there to be told; for log and metrics, by the name that proxies gave it.
 CLIENT_GONE = 499
 MAX_UPLOAD = 6 * 1024 * 1024
+BODY_SECONDS = 120.0
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
 _ID_IN_PATH = re.compile(r"/[a-z]{3,4}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
@@ -64,7 +66,7 @@ class _Exchange:
         self.method = scope["method"]
         self.scope = as_get(scope)
         self.limit = MAX_UPLOAD if scope["path"].startswith(("/v1/assets", "/h5/")) else MAX_BODY
-        self.received = 0
+        self.received, self.is_whole, self.deadline = 0, False, 0.0
         self.status = 0
 
     async def run(self) -> None:
@@ -96,12 +98,23 @@ class _Exchange:
         return TooLarge("body_too_large", f"The body is larger than {self.limit} bytes.")
 
     async def limited_receive(self) -> Message:
-        message = await self.receive()
+        message = await (self.receive() if self.is_whole else self._receive_in_time())
         if message["type"] == "http.request":
+            self.is_whole = not message.get("more_body", False)
             self.received += len(message.get("body", b""))
             if self.received > self.limit:
                 raise self._too_large()
         return message
+
+    async def _receive_in_time(self) -> Message:
+        """Else a body that never ends holds its connection for ever."""
+        loop = asyncio.get_running_loop()
+        self.deadline = self.deadline or loop.time() + BODY_SECONDS
+        try:
+            async with asyncio.timeout_at(self.deadline):
+                return await self.receive()
+        except TimeoutError:
+            raise BadRequest("body_too_slow", f"The body did not come within {BODY_SECONDS:.0f} seconds.") from None
 
     async def dressed_send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

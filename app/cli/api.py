@@ -10,9 +10,11 @@ import typer
 
 API = [
     *(sys.executable, "-P", "-m", "uvicorn", "app.main:create_app", "--factory"),
-    *("--loop", "uvloop", "--http", "httptools", "--ws", "none"),
+    *("--loop", "uvloop", "--http", "app.api.protocol:BoundedProtocol", "--ws", "none"),
     # Access lines, the caller's address behind proxies and the headers are the middleware's.
     *("--no-access-log", "--no-proxy-headers", "--no-server-header", "--log-level", "warning"),
+    # Longer than proxies and clients keep an idle connection: whoever closes first must not be the side that is asked.
+    *("--timeout-keep-alive", "75"),
     # Answers under way are finished within these seconds; then connections are closed.
     *("--timeout-graceful-shutdown", "5"),
 ]

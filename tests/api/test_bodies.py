@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.types import Message
 
+from app.api import middleware
 from tests.factories import MerchantFixture
 
 PATH = "/v1/merchant/users"
@@ -104,6 +106,17 @@ async def test_who_leaves_in_the_middle_is_no_fault(app: FastAPI, merchant: Merc
 
     await app(scope, receive, send)
     assert not told
+
+
+async def test_a_body_that_does_not_come_is_given_up(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.05)
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield b'{"name":'
+        await asyncio.Event().wait()
+
+    answer = await api.post(PATH, content=drip(), headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (400, "body_too_slow")
 
 
 async def test_a_body_over_the_limit_is_refused_by_its_length_alone(api: httpx.AsyncClient) -> None:

@@ -1,0 +1,94 @@
+"""Heads of requests on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from app.api import protocol
+from app.api.protocol import MOST_HEAD, BoundedProtocol
+from app.cli.api import API
+
+START = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "
+
+
+async def served(scope: Scope, receive: Receive, send: Send) -> None:
+    size = len(await Request(scope, receive).body())
+    await PlainTextResponse(f"served after {size}")(scope, receive, send)
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = uvicorn.Config(served, http=BoundedProtocol, lifespan="off", log_level="critical")
+    config.load()
+    state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: BoundedProtocol(config, state, {}), "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def answer_to(port: int, *pieces: bytes, more: bytes = b"") -> bytes:
+    """All that comes back until the server closes; `more` is sent again and again meanwhile."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in pieces:
+        writer.write(piece)
+        await writer.drain()
+    answer = asyncio.create_task(reader.read())
+    try:
+        for _ in range(500 if more else 0):
+            if answer.done():
+                break
+            writer.write(more)
+            await writer.drain()
+            await asyncio.sleep(0)
+    except ConnectionError:
+        pass
+    try:
+        return await asyncio.wait_for(answer, 5)
+    except ConnectionError:
+        return b"reset"
+    finally:
+        writer.close()
+
+
+def test_this_is_the_protocol_that_serves() -> None:
+    assert f"{protocol.__name__}:{BoundedProtocol.__name__}" in API
+
+
+async def test_a_usual_head_in_pieces_is_served(port: int) -> None:
+    said = await answer_to(port, START, b"x" * 8_000, b"\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_head_without_end_is_refused(port: int) -> None:
+    said = await answer_to(port, START, more=b"x" * 16_384)
+    assert said.startswith(b"HTTP/1.1 431") or said == b"reset"
+
+
+async def test_headers_without_end_are_refused(port: int) -> None:
+    said = await answer_to(port, START + b"x\r\n", more=b"X-One-More: of them\r\n" * 500)
+    assert said.startswith(b"HTTP/1.1 431") or said == b"reset"
+
+
+async def test_a_body_is_no_head(port: int) -> None:
+    size = 2 * MOST_HEAD
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\nConnection: close\r\n\r\n".encode()
+    said = await answer_to(port, head, b"x" * size)
+    assert said.endswith(b"served after 131072")
+
+
+@pytest.mark.parametrize("pieces", [(), (START,), (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", START)])
+async def test_a_head_that_never_comes_ends(
+    port: int, pieces: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
+    said = await answer_to(port, *pieces)
+    assert said in {b"", b"reset"} or said.startswith(b"HTTP/1.1 200")

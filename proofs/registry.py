@@ -1,0 +1,9 @@
+"""The proofs by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from proofs import fuzz, race_signup, tenants
+from proofs.frame.command import Entry
+from proofs.frame.report import Finding
+
+PROOFS: tuple[Entry[Finding], ...] = (fuzz.PROOF, race_signup.PROOF, tenants.PROOF)

@@ -1,0 +1,11 @@
+"""The benchmarks by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks import chain
+from proofs.frame.command import Entry
+from proofs.frame.report import Figure
+
+BENCHES: tuple[Entry[Sequence[Figure]], ...] = (chain.BENCH,)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import any_, func, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions import rules
 from app.commissions.books import against_merchant, announce, record
 from app.commissions.rules import Row
+from app.db.rows import one_of
 from app.kit import ids
 from app.ledger import service as ledger
 from app.models import Commission, Order, OrderLine, Refund
@@ -91,8 +91,8 @@ async def close_netted(
     first = func.coalesce(Commission.reverses_id, Commission.id)
     theirs = (
         Commission.merchant_id == merchant_id,
-        Commission.order_id == any_(literal(list(order_ids), ARRAY(Commission.order_id.type))),
-        Commission.member_id == any_(literal(list(member_ids), ARRAY(Commission.member_id.type))),
+        one_of(Commission.order_id, order_ids),
+        one_of(Commission.member_id, member_ids),
     )
     netted = (
         select(first)

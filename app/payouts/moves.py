@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions.service import close_netted
+from app.db.rows import one_of
 from app.db.types import Id
 from app.kit import ids
 from app.ledger import service as ledger
@@ -98,7 +99,7 @@ async def take(
         "now": now,
     }
     taken = (await session.scalars(_TAKEN, wanted)).all()
-    of_them = (Withdrawal.merchant_id == merchant_id, Withdrawal.id.in_(taken))
+    of_them = (Withdrawal.merchant_id == merchant_id, one_of(Withdrawal.id, taken))
     withdrawals = (await session.scalars(select(Withdrawal).where(*of_them).order_by(Withdrawal.id))).all()
     booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
     await _post(session, booked, "withdrawal_requested", "payable", "in_payout", now, progress)
@@ -116,7 +117,7 @@ async def give_back(
 ) -> None:
     """Failed or cancelled: the commissions are payable again."""
     await lock(session, merchant_id=merchant_id, withdrawals=withdrawals)
-    mine = Commission.withdrawal_id.in_([withdrawal.id for withdrawal in withdrawals])
+    mine = one_of(Commission.withdrawal_id, [withdrawal.id for withdrawal in withdrawals])
     free = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     freed = await session.scalars(free.values(status="payable", withdrawal_id=None).returning(Commission.order_id))
     members = {withdrawal.member_id for withdrawal in withdrawals}
@@ -138,7 +139,7 @@ async def settle(
 ) -> Sequence[Commission]:
     """Paid: the money has left the house. Returns the commissions that it paid."""
     await lock(session, merchant_id=merchant_id, withdrawals=[withdrawal for _, withdrawal in paid])
-    mine = Commission.withdrawal_id.in_([withdrawal.id for _, withdrawal in paid])
+    mine = one_of(Commission.withdrawal_id, [withdrawal.id for _, withdrawal in paid])
     pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
     rows = (await session.scalars(pay.values(status="paid").returning(Commission))).all()
     for _, withdrawal in paid:

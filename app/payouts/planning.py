@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, bindparam, column, exists, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.db.rows import get_row
+from app.db.rows import get_row, one_of
 from app.db.types import Id
 from app.models import Campaign, Commission, PayeeAccount, Payout, Withdrawal
 from app.payouts import rules
@@ -131,7 +131,9 @@ async def standings(
 async def payee_accounts(
     session: AsyncSession, *, merchant_id: str, account_ids: Sequence[str]
 ) -> dict[str, PayeeAccount]:
-    statement = select(PayeeAccount).where(PayeeAccount.merchant_id == merchant_id, PayeeAccount.id.in_(account_ids))
+    statement = select(PayeeAccount).where(
+        PayeeAccount.merchant_id == merchant_id, one_of(PayeeAccount.id, account_ids)
+    )
     return {account.id: account for account in (await session.scalars(statement)).all()}
 
 

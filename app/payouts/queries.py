@@ -7,7 +7,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.pages import Page, PageQuery, fetch_page
-from app.db.rows import get_row
+from app.db.rows import get_row, one_of
 from app.models import Commission, PayeeAccount, Payout, PayoutBatch, Withdrawal
 from app.payouts.result_rules import SETTLED
 
@@ -107,7 +107,7 @@ async def commission_ids(
 ) -> dict[str, list[str]]:
     """By withdrawal. What a failed or cancelled one held is free again, and listed by the next one."""
     statement = select(Commission.withdrawal_id, Commission.id).where(
-        Commission.merchant_id == merchant_id, Commission.withdrawal_id.in_(withdrawal_ids)
+        Commission.merchant_id == merchant_id, one_of(Commission.withdrawal_id, withdrawal_ids)
     )
     found: dict[str, list[str]] = defaultdict(list)
     for withdrawal_id, commission_id in (await session.execute(statement.order_by(Commission.id))).all():

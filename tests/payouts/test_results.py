@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.db.outbox import OutboxEvent
+from app.kit import ids
 from app.kit.errors import Conflict
 from app.ledger import service as ledger
 from app.ledger.verify import verify
@@ -193,6 +194,11 @@ async def test_an_import_takes_the_paid_and_the_failed_in_one_order(
         await until_blocked(resources, importing)
         await ledger.lock(session, **money, member_ids=[lower.member_id, higher.member_id])
     assert await importing == 1
+
+
+async def test_a_batch_may_be_longer_than_a_statement_has_parameters(office: Office) -> None:
+    many = [ids.new("wdr") for _ in range(33_000)]
+    assert await queries.commission_ids(office.session, merchant_id=office.merchant_id, withdrawal_ids=many) == {}
 
 
 async def test_a_crash_in_the_middle_of_an_import_pays_nothing(merchant: MerchantFixture, resources: Resources) -> None:

@@ -57,7 +57,8 @@ async def hang(
     participant, inviter = await _fresh(session, participant), await _fresh(session, inviter)
     rules.require_no_cycle(inviter_path=inviter.path, invitee_path=participant.path)
     before = participant.inviter_id
-    await tree.move(session, participant=participant, inviter=inviter)
+    if before != inviter.id:
+        await tree.move(session, participant=participant, inviter=inviter)
     referral = await queries.referral_of(session, merchant_id=participant.merchant_id, invitee=participant)
     if referral is None:
         referral = await bind(session, participant, inviter, bond, new_member=False)

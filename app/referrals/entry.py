@@ -76,18 +76,40 @@ async def _again(
     inviter = await _inviter(session, request, [member])
     members.only([member], keys)
     referral = await queries.referral_of(session, merchant_id=request.merchant_id, invitee=participant)
-    ends_at = referral.binding_ends_at if referral else None
-    if (
-        request.may_take_over
-        and inviter is not None
-        and inviter.id != participant.inviter_id
-        and rules.may_take_over(request.rule, bound=referral is not None, ends_at=ends_at, now=request.now)
-    ):
+    if inviter is not None and _wins(request, participant, referral, inviter):
         # Before the member's row is touched: that lock and the tree's are taken in one order by everyone.
-        bond = binding.Bond(request.rule, "took_over", request.now, request.visitor_id)
-        participant, referral = await binding.hang(session, participant, inviter, bond)
+        participant, referral = await _take_over(session, request, participant, referral, inviter)
     found = await _settle(session, request, keys, member)
     return Entry(participant, found, inviter, referral, created=False)
+
+
+async def _take_over(
+    session: AsyncSession,
+    request: EntryRequest,
+    participant: Participant,
+    referral: Referral | None,
+    inviter: Participant,
+) -> tuple[Participant, Referral | None]:
+    """Looked at again under the lock: of rivals at the end of a binding the first one wins, the others come late."""
+    await locks.alone(session, request.campaign_id)
+    await session.refresh(participant)
+    if referral is not None:
+        await session.refresh(referral)
+    if not _wins(request, participant, referral, inviter):
+        return participant, referral
+    won = "renewed" if inviter.id == participant.inviter_id else "took_over"
+    bond = binding.Bond(request.rule, won, request.now, request.visitor_id)
+    return await binding.hang(session, participant, inviter, bond)
+
+
+def _wins(request: EntryRequest, participant: Participant, referral: Referral | None, inviter: Participant) -> bool:
+    return request.may_take_over and rules.may_take_over(
+        request.rule,
+        bound=referral is not None,
+        ends_at=referral.binding_ends_at if referral else None,
+        now=request.now,
+        same=inviter.id == participant.inviter_id,
+    )
 
 
 async def _settle(session: AsyncSession, request: EntryRequest, keys: MemberKeys, known: Member | None) -> Found:

@@ -43,10 +43,15 @@ def binding_ends_at(rule: AttributionRule, now: datetime) -> datetime | None:
     return now + clock.days(rule.binding.days)
 
 
-def may_take_over(rule: AttributionRule, *, bound: bool, ends_at: datetime | None, now: datetime) -> bool:
-    """Whether a code that came with a repeated signup beats the binding there is."""
+def may_take_over(
+    rule: AttributionRule, *, bound: bool, ends_at: datetime | None, now: datetime, same: bool = False
+) -> bool:
+    """Whether a code that came with a repeated signup beats the binding there is.
+
+    `same`: it is the inviter's own again, who has nothing to win but an end that is past.
+    """
     if rule.binding.mode == "override":
-        return True
+        return not same
     return rule.binding.mode == "days" and bound and ends_at is not None and ends_at <= now
 
 

@@ -69,6 +69,34 @@ async def test_a_binding_of_days_holds_until_they_are_over(
     assert (await again(api, campaign, other))["participant"]["inviter_id"] == other.id
 
 
+async def test_the_same_inviter_may_bind_anew_once_its_days_are_over(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    campaign, one, other = await open_with(resources, merchant, Binding(mode="days", days=10))
+    first = await again(api, campaign, one)
+    await api.post("/v1/test-clock", json={"advance_seconds": 9 * DAY})
+    assert (await again(api, campaign, one))["referral"] == first["referral"]
+    await api.post("/v1/test-clock", json={"advance_seconds": 2 * DAY})
+    second = await again(api, campaign, one)
+    assert (second["referral"]["id"], second["referral"]["decision"]["won"]) == (first["referral"]["id"], "renewed")
+    assert second["referral"]["binding_ends_at"] > first["referral"]["binding_ends_at"]
+    assert second["participant"] == first["participant"]
+    assert (await again(api, campaign, other))["participant"]["inviter_id"] == one.id
+
+
+async def test_of_rivals_at_the_end_of_a_binding_one_wins_and_keeps_it(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    campaign, one, _ = await open_with(resources, merchant, Binding(mode="days", days=10))
+    await again(api, campaign, one)
+    async with resources.db.tenant(merchant.test_id) as session:
+        rivals = [await make_participant(session, campaign) for _ in range(8)]
+    await api.post("/v1/test-clock", json={"advance_seconds": 11 * DAY})
+    answers = await asyncio.gather(*(again(api, campaign, rival) for rival in rivals))
+    (winner,) = {answer["referral"]["inviter_id"] for answer in answers}
+    assert winner in {rival.id for rival in rivals}
+
+
 async def test_a_permanent_binding_stays(
     api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:
@@ -122,6 +150,12 @@ def test_who_may_take_over(mode: Any, bound: bool, ends_in_days: int | None, win
     rule = AttributionRule(binding=Binding(mode=mode))
     ends_at = None if ends_in_days is None else NOW + timedelta(days=ends_in_days)
     assert may_take_over(rule, bound=bound, ends_at=ends_at, now=NOW) is wins
+
+
+def test_an_inviter_takes_nobody_over_from_itself() -> None:
+    override, days = (AttributionRule(binding=Binding(mode=mode)) for mode in ("override", "days"))
+    assert may_take_over(override, bound=True, ends_at=None, now=NOW, same=True) is False
+    assert may_take_over(days, bound=True, ends_at=NOW, now=NOW, same=True) is True
 
 
 def test_only_a_binding_of_days_ends() -> None:

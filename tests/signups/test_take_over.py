@@ -12,11 +12,13 @@ from sqlalchemy import func, select
 
 from app.campaigns.document import AttributionRule, Binding, RuleDocument
 from app.models import Campaign, CampaignRule, Participant, Referral
+from app.referrals import locks
 from app.referrals.rules import binding_ends_at, may_take_over
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_participant
 from tests.factories.campaigns import BOTH_SIDES
 from tests.factories.invites import events, open_campaign, sign_up
+from tests.factories.locks import until_blocked
 
 DAY = 86_400
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -90,9 +92,13 @@ async def test_of_rivals_at_the_end_of_a_binding_one_wins_and_keeps_it(
     campaign, one, _ = await open_with(resources, merchant, Binding(mode="days", days=10))
     await again(api, campaign, one)
     async with resources.db.tenant(merchant.test_id) as session:
-        rivals = [await make_participant(session, campaign) for _ in range(8)]
+        rivals = [await make_participant(session, campaign) for _ in range(4)]
     await api.post("/v1/test-clock", json={"advance_seconds": 11 * DAY})
-    answers = await asyncio.gather(*(again(api, campaign, rival) for rival in rivals))
+    async with resources.db.tenant(merchant.test_id) as session:
+        await locks.alone(session, campaign.id)
+        running = [asyncio.create_task(again(api, campaign, rival)) for rival in rivals]
+        await until_blocked(resources, *running)
+    answers = await asyncio.gather(*running)
     (winner,) = {answer["referral"]["inviter_id"] for answer in answers}
     assert winner in {rival.id for rival in rivals}
 

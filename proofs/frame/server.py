@@ -27,34 +27,55 @@ class ServerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Processes that share one listening socket; `log` is what they wrote to standard error."""
+class Process:
+    """One API process: where it listens, and what it wrote to standard error."""
 
     base_url: str
     log: Path
-    processes: Sequence[subprocess.Popen[bytes]]
+    child: subprocess.Popen[bytes]
+
+    def faults(self) -> Iterator[str]:
+        """What it logged as errors, and whether it ended by itself."""
+        for line in self.log.read_text("utf-8", "replace").splitlines():
+            if fault := _fault(line):
+                yield fault
+        if self.child.poll() is not None:
+            yield f"a process ended with {self.child.returncode}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Processes on one database, each on a port of its own, so that it is known who was asked."""
+
+    processes: Sequence[Process]
+
+    @property
+    def base_url(self) -> str:
+        return self.processes[0].base_url
 
     def faults(self) -> list[str]:
-        """What it logged as errors, and processes that ended by themselves."""
-        logged = [fault for line in self.log.read_text("utf-8", "replace").splitlines() if (fault := _fault(line))]
-        return logged + [f"a process ended with {it.returncode}" for it in self.processes if it.poll() is not None]
+        return [fault for process in self.processes for fault in process.faults()]
 
 
 @contextlib.contextmanager
 def serve(stage: Stage, *, processes: int = 1) -> Iterator[Server]:
     """Until the end of the context."""
-    with listen("127.0.0.1", 0) as listener, contextlib.ExitStack() as cleanup:
-        base_url = url_of(listener)
-        # The owner's rights are for migrations; no server has them.
-        variables = {**os.environ, **stage.variables, "INVITREE_PUBLIC_URL": base_url, "DATABASE_OWNER_URL": ""}
-        log = stage.folder / f"api-{listener.getsockname()[1]}.log"
-        children = []
-        for _ in range(processes):
-            children.append(_spawn(variables, listener.fileno(), log))
-            cleanup.callback(_stop, children[-1])
-        server = Server(base_url, log, children)
-        _wait_until_healthy(server)
+    with contextlib.ExitStack() as cleanup:
+        server = Server([_start(stage, cleanup) for _ in range(processes)])
+        for process in server.processes:
+            _wait_until_healthy(process)
         yield server
+
+
+def _start(stage: Stage, cleanup: contextlib.ExitStack) -> Process:
+    listener = cleanup.enter_context(listen("127.0.0.1", 0))
+    base_url = url_of(listener)
+    # The owner's rights are for migrations; no server has them.
+    variables = {**os.environ, **stage.variables, "INVITREE_PUBLIC_URL": base_url, "DATABASE_OWNER_URL": ""}
+    log = stage.folder / f"api-{listener.getsockname()[1]}.log"
+    child = _spawn(variables, listener.fileno(), log)
+    cleanup.callback(_stop, child)
+    return Process(base_url, log, child)
 
 
 def _spawn(variables: dict[str, str], listener: int, log: Path) -> subprocess.Popen[bytes]:
@@ -83,11 +104,11 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _wait_until_healthy(server: Server) -> None:
+def _wait_until_healthy(process: Process) -> None:
     deadline = time.monotonic() + START_PATIENCE
-    while not is_healthy(server.base_url):
-        if time.monotonic() > deadline or any(child.poll() is not None for child in server.processes):
-            raise ServerError(f"The API did not start:\n{last_lines(server.log, 30)}")
+    while not is_healthy(process.base_url):
+        if time.monotonic() > deadline or process.child.poll() is not None:
+            raise ServerError(f"The API did not start:\n{last_lines(process.log, 30)}")
         time.sleep(0.1)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ def stopped_by_signals() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         for sign in (signal.SIGINT, signal.SIGTERM):
             signal.signal(sign, signal.SIG_IGN)
-        say("Stopping …")
+        # Past the buffers: the signal may have come in the middle of a line that is being printed through them.
+        os.write(sys.stderr.fileno(), "Stopping …\n".encode())
         raise KeyboardInterrupt
 
     for sign in (signal.SIGINT, signal.SIGTERM):

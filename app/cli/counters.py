@@ -19,7 +19,8 @@ from app.resources import Resources
 from app.tracking import live, rows, verify_rollups
 from app.tracking import verify as verify_live
 from app.tracking.verify import Difference
-from app.worker import tracking as worker
+from app.worker import counters as worker
+from app.worker import tracking
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
@@ -109,7 +110,7 @@ async def restore(resources: Resources, *, merchant: str | None, campaign: str |
     """How many campaigns."""
     selected = await _select(resources, merchant, campaign)
     # A wiped Redis gets its new epoch here.
-    await worker.drain_streams(resources)
+    await tracking.drain_streams(resources)
     with progress() as bar:
         for merchant_id, campaign_id in bar.track(selected, description="Rebuilding"):
             await worker.repair_campaign(resources, merchant_id, campaign_id)

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, text
 from app.models import IdempotencyKey, PhoneCode
 from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
-from app.worker import campaigns, commissions, rewards, tracking, webhooks
+from app.worker import campaigns, commissions, counters, rewards, tracking, webhooks
 from app.worker.loop import Task
 
 
@@ -37,6 +37,6 @@ TASKS = (
     Task("grant_owed_rewards", rewards.grant_owed, every_seconds=2),
     Task("make_event_partitions", tracking.make_event_partitions, every_seconds=3600),
     Task("release_holds", commissions.release_holds, every_seconds=2),
-    Task("repair_counters", tracking.repair_counters, every_seconds=0.5),
+    Task("repair_counters", counters.repair_counters, every_seconds=0.5),
     Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=2),
 )

@@ -32,6 +32,7 @@ from app.tracking import rows, verify_rollups
 from app.tracking.hits import Hit, Target, micros
 from app.tracking.queries import target
 from app.tracking.verify import Difference
+from app.worker import counters
 from app.worker import tracking as worker
 from tests.factories.campaigns import make_campaign, make_participant
 
@@ -189,5 +190,5 @@ async def put_away(resources: Resources) -> None:
 
 async def settle(resources: Resources) -> None:
     """Until nothing waits in a stream and no repair is owed."""
-    while await drain_all(resources) + await worker.repair_counters(resources):
+    while await drain_all(resources) + await counters.repair_counters(resources):
         pass

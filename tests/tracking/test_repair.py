@@ -14,7 +14,8 @@ from app.resources import Resources
 from app.tracking import live, positions, repair, store
 from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
-from app.worker import tracking as worker
+from app.worker import counters as worker
+from app.worker import tracking
 from tests.factories import MerchantFixture, make_campaign, make_participant
 from tests.factories.tracking import Link, differences, drain_all, link_of, make_hit, make_link, put_away, settle
 
@@ -107,7 +108,7 @@ async def test_a_repair_is_exact_while_events_arrive_and_are_drained(
 
     async def drain() -> None:
         while not stop.is_set():
-            await worker.drain_streams(resources)
+            await tracking.drain_streams(resources)
             await asyncio.sleep(0.005)
 
     running = [asyncio.create_task(arrive(link)) for link in many]
@@ -127,7 +128,7 @@ async def test_live_counters_are_hidden_while_a_repair_is_owed(resources: Resour
     await resources.tracker.record([make_hit(link)])
     await drain_all(resources)
     redis.flushall()
-    await worker.drain_streams(resources)
+    await tracking.drain_streams(resources)
     assert await live.read_campaign(resources.redis, 2, link.campaign_id) is None
     async with resources.db.system() as session:
         for shard in range(2):

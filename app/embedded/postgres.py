@@ -30,6 +30,9 @@ SETTINGS = {
 # Only for throw-away clusters of tests: survives a killed server, not a crash of the machine.
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB", "autovacuum_naptime": "10min"}
 
+# Older ones take the letters' cases from the C library, which must know C.UTF-8.
+BUILTIN_LOCALE_SINCE = 17
+
 BOOTSTRAP = """
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD %L',
               name, password)
@@ -57,7 +60,7 @@ class Postgres:
             name="postgres",
             spawn=lambda: spawn(account, self.home, command, signal.SIGINT),
             explain=self.home.explain,
-            may_start=lambda: clear_stale_lock(self.home.path),
+            may_start=lambda: clear_stale_lock(self.home.path, self.binaries.postgres),
             is_ready=lambda pid: answers(self.home.path, pid),
             # Fast, immediate, and the last resort: a smart shutdown would wait for clients.
             stop_signals=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
@@ -94,7 +97,7 @@ def answers(folder: Path, pid: int) -> bool:
     return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
-def clear_stale_lock(folder: Path) -> bool:
+def clear_stale_lock(folder: Path, program: Path) -> bool:
     """Whether a postmaster may start here.
 
     A killed postmaster that nobody has reaped, or a stranger with its id, looks alive to PostgreSQL, which then refuses
@@ -103,7 +106,7 @@ def clear_stale_lock(folder: Path) -> bool:
     """
     if not processes.PROC.is_dir():
         return True  # PostgreSQL's own checks decide
-    if processes.working_in(folder, "postgres"):
+    if processes.working_in(folder, program):
         return False
     (folder / "postmaster.pid").unlink(missing_ok=True)
     return True
@@ -120,13 +123,21 @@ def make_cluster(
         password_file.touch(mode=0o600)
         account.own(password_file)
         password_file.write_text(password, "utf-8")
-        # The built-in locale sorts by code point, the same on every machine.
         command = [str(binaries.initdb), "-D", home.inside, "-U", "postgres", f"--pwfile={password_file}"]
-        command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
-        command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", *([] if durable else ["--no-sync"])]
+        command += ["--auth=scram-sha-256", "--encoding=UTF8", *locale_options(binaries), "--no-instructions"]
+        command += [] if durable else ["--no-sync"]
         run_to_end(account, home, command)
     finally:
         password_file.unlink(missing_ok=True)
         home.close()
     home.log.unlink(missing_ok=True)
     half_made.rename(path)
+
+
+def locale_options(binaries: Binaries) -> list[str]:
+    """Sorts by code point, and knows all letters' cases: the same on every machine."""
+    said = subprocess.run([str(binaries.initdb), "--version"], capture_output=True, text=True, check=True).stdout
+    major = int(said.split()[2].partition(".")[0])
+    if major >= BUILTIN_LOCALE_SINCE:
+        return ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return ["--locale=C", "--lc-ctype=C.UTF-8"]

@@ -30,9 +30,11 @@ def mark_of(pid: int) -> str | None:
     return f"{BOOT_ID.read_text('ascii').strip()}/{fields[19]}"
 
 
-def working_in(folder: Path, program: str) -> list[int]:
+def working_in(folder: Path, program: Path) -> list[int]:
     """Processes of this program whose working folder it is. Empty where the system does not tell."""
     found = []
+    # Debian's `redis-server` is a link to a program of another name.
+    name = program.resolve().name
     target = folder.stat()
     for entry in PROC.glob("[0-9]*") if PROC.is_dir() else ():
         try:
@@ -41,7 +43,7 @@ def working_in(folder: Path, program: str) -> list[int]:
             runs = (entry / "exe").readlink().name.removesuffix(" (deleted)")
         except OSError:
             continue
-        if (here.st_dev, here.st_ino) == (target.st_dev, target.st_ino) and runs == program:
+        if (here.st_dev, here.st_ino) == (target.st_dev, target.st_ino) and runs == name:
             found.append(int(entry.name))
     return found
 

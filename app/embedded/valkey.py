@@ -34,7 +34,7 @@ def make_program(account: Account, binary: Path, home: Home, sockets: Path, *, d
         name="valkey",
         spawn=lambda: spawn(account, home, command, signal.SIGTERM),
         explain=home.explain,
-        may_start=lambda: not processes.working_in(home.path, binary.name),
+        may_start=lambda: not processes.working_in(home.path, binary),
         is_ready=lambda _pid: answers(path),
         stop_signals=(signal.SIGTERM, signal.SIGKILL),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from app import embedded
+from tests.factories.servers import chosen
 
 
 @pytest.fixture(scope="module")
@@ -22,5 +23,5 @@ def private() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def own_stack(private: Path) -> Iterator[embedded.Stack]:
-    with embedded.start(private / "shared") as stack:
+    with embedded.start(private / "shared", binaries=chosen()) as stack:
         yield stack

@@ -63,3 +63,12 @@ def test_without_a_wheel_a_server_on_the_path_is_taken(tmp_path: Path, monkeypat
     assert binaries.find_valkey(OWN, tmp_path / "cache") == tmp_path / "redis-server"
     with pytest.raises(EmbeddedError, match="set DATABASE_URL"):
         binaries.find_binaries(OWN, tmp_path / "cache")
+
+
+def test_servers_of_the_system_are_all_there_or_named(tmp_path: Path) -> None:
+    for name in ("postgres", "initdb", "redis-server"):
+        (tmp_path / name).touch()
+    with pytest.raises(EmbeddedError, match=rf"There is no {tmp_path}/psql\.$"):
+        binaries.installed(tmp_path, tmp_path / "redis-server")
+    (tmp_path / "psql").touch()
+    assert binaries.installed(tmp_path, tmp_path / "redis-server").psql == tmp_path / "psql"

@@ -22,7 +22,6 @@ from uuid_utils.compat import uuid7
 from app.cli.counters import Report, compare_campaign
 from app.embedded import valkey
 from app.embedded.account import find_account
-from app.embedded.binaries import SHARED_CACHE, find_valkey
 from app.embedded.server import open_home
 from app.embedded.supervisor import Program
 from app.kit import clock, ids
@@ -35,6 +34,7 @@ from app.tracking.verify import Difference
 from app.worker import counters
 from app.worker import tracking as worker
 from tests.factories.campaigns import make_campaign, make_participant
+from tests.factories.servers import redis_server
 
 EVENTS = text("SELECT type, outcome, count(*) FROM tracked_events WHERE campaign_id = :campaign GROUP BY type, outcome")
 WECHAT = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) MicroMessenger/8.0.47 NetType/WIFI Language/zh_CN"
@@ -91,7 +91,7 @@ def own_valkey() -> Iterator[OwnValkey]:
     folder = Path(mkdtemp(prefix="ivt-trk-", dir="/tmp"))
     account.own(folder)
     home = open_home(account, folder / "valkey")
-    program = valkey.make_program(account, find_valkey(account, SHARED_CACHE), home, folder, durable=False)
+    program = valkey.make_program(account, redis_server(), home, folder, durable=False)
     server = OwnValkey(f"unix://{folder / valkey.SOCKET}", program)
     server.start()
     try:

@@ -32,7 +32,8 @@ usage: python3 dev.py COMMAND [ARGUMENTS]
   demo [--once] [--people N] [--port P]  play a whole campaign against a running server
   serve [--port P] [--data DIR]          API and worker, on the embedded database or on DATABASE_URL and REDIS_URL
   test [PYTEST ARGUMENTS]                the tests
-  check [--skip STEP]...                 format, lint, types, layers, migrations, API description, tests: what CI runs
+  check [--skip STEP]...                 format, lint, types, layers, migrations, API description, tests (also on the
+                                         oldest PostgreSQL and Redis that must do): what CI runs
   bench [NAME] [--json]                  what is promised about speed
   prove [NAME] [--quick] [--json]        what is promised about faults
   openapi [--check | --write]            the description of the API: print, compare with openapi.json, write it
@@ -47,6 +48,10 @@ def say(message: str) -> None:
 
 # How pip begins the line of a package from the network, and of one from a folder.
 TAKEN = ("Collecting ", "Processing ")
+# The oldest servers that must do, as Debian 12 has them.
+OLDEST_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+OLDEST_REDIS = "7.0"
+INSTALL_OLDEST = "apt-get install postgresql-15 redis-server"
 
 
 class SetupError(Exception):
@@ -183,9 +188,9 @@ def replace_process(command: list[str]) -> int:
     os.execv(command[0], command)  # noqa: S606 - a fixed interpreter and our own module
 
 
-def run(command: list[str]) -> int:
+def run(command: list[str], **variables: str) -> int:
     """Runs from the root of the checkout; an interrupt is the child's to handle."""
-    with subprocess.Popen(command, cwd=ROOT) as child:
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}) as child:
         while True:
             try:
                 return child.wait()
@@ -198,19 +203,38 @@ def find_chromium() -> str | None:
     return os.environ.get("CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
 
 
-def test(arguments: list[str]) -> int:
+def test(arguments: list[str], **variables: str) -> int:
     # Two workers halve the whole suite on two cores; a chosen few start faster alone.
     chosen = list(arguments) or ["-n", str(min(os.cpu_count() or 1, 2)), "--dist", "worksteal"]
     browser = find_chromium()
     if not browser:
         chosen.append(f"--ignore={ROOT / 'tests' / 'browser'}")
-    code = run(module("pytest", *chosen))
+    code = run(module("pytest", *chosen), **variables)
     if not browser:
         print("Left out: the browser tests (tests/browser), because no Chromium was found. `apt-get install chromium`.")
     return code
 
 
-def steps() -> dict[str, Callable[[], int]]:
+def find_oldest() -> dict[str, str] | None:
+    redis = shutil.which("redis-server")
+    if not redis or not (OLDEST_POSTGRES / "postgres").exists():
+        return None
+    said = subprocess.run([redis, "--version"], check=False, capture_output=True, text=True).stdout
+    if f" v={OLDEST_REDIS}." not in said:
+        return None
+    return {"INVITREE_TEST_POSTGRES": str(OLDEST_POSTGRES), "INVITREE_TEST_REDIS": redis}
+
+
+def test_on_oldest() -> int | None:
+    """None: left out, as is allowed anywhere but in continuous integration."""
+    servers = find_oldest()
+    if servers is None:
+        print(f"Left out: the tests on PostgreSQL 15 and Redis {OLDEST_REDIS}. On Debian 12: {INSTALL_OLDEST}")
+        return 1 if os.environ.get("CI") == "true" else None
+    return test([], **servers)
+
+
+def steps() -> dict[str, Callable[[], int | None]]:
     return {
         "format": lambda: run(module("ruff", "format", "--check", ".")),
         "lint": lambda: run(module("ruff", "check", ".")),
@@ -219,6 +243,7 @@ def steps() -> dict[str, Callable[[], int]]:
         "migrations": lambda: run(module("app.cli", "migrate", "--check")),
         "openapi": lambda: run(module("app.cli.openapi", "--check")),
         "tests": lambda: test([]),
+        "tests-oldest": test_on_oldest,
     }
 
 
@@ -236,10 +261,11 @@ def check(arguments: list[str]) -> int:
         print(f"== {name}", flush=True)
         started = time.monotonic()
         code = step()
-        results.append((name, "ok" if code == 0 else f"FAILED ({code})", time.monotonic() - started))
-    print(f"\n{'step':<12}{'result':<14}{'seconds':>8}")
+        result = {0: "ok", None: "left out"}.get(code, f"FAILED ({code})")
+        results.append((name, result, time.monotonic() - started))
+    print(f"\n{'step':<14}{'result':<14}{'seconds':>8}")
     for name, result, seconds in results:
-        print(f"{name:<12}{result:<14}{seconds:>8.1f}")
+        print(f"{name:<14}{result:<14}{seconds:>8.1f}")
     return 1 if any(result.startswith("FAILED") for _, result, _ in results) else 0
 
 

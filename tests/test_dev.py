@@ -95,7 +95,7 @@ def test_without_chromium_the_last_line_says_what_was_left_out(
 ) -> None:
     commands: list[list[str]] = []
 
-    def note(command: list[str]) -> int:
+    def note(command: list[str], **_: str) -> int:
         commands.append(command)
         return 5
 
@@ -126,3 +126,52 @@ def test_check_runs_every_step_and_fails_when_one_does(
     assert dev.check(["--skip", "types"]) == 0
     assert ran[3:] == ["format", "tests"]
     assert dev.check(["--skip", "nonsense"]) == 2
+
+
+def test_the_second_run_takes_the_oldest_servers_that_must_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[dict[str, str]] = []
+
+    def note(_command: list[str], **variables: str) -> int:
+        told.append(variables)
+        return 0
+
+    monkeypatch.setattr(dev, "run", note)
+    monkeypatch.setattr(dev, "OLDEST_POSTGRES", tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    redis = tmp_path / "redis-server"
+    redis.write_text("#!/bin/sh\necho 'Redis server v=7.0.15 sha=00000000:0'\n", "ascii")
+    redis.chmod(0o755)
+    (tmp_path / "postgres").touch()
+    assert dev.test_on_oldest() == 0
+    assert told == [{"INVITREE_TEST_POSTGRES": str(tmp_path), "INVITREE_TEST_REDIS": str(redis)}]
+
+
+def _remove_postgres(folder: Path) -> None:
+    (folder / "postgres").unlink()
+
+
+def _upgrade_redis(folder: Path) -> None:
+    (folder / "redis-server").write_text("#!/bin/sh\necho 'Redis server v=8.0.2'\n", "ascii")
+
+
+@pytest.mark.parametrize("spoil", [_remove_postgres, _upgrade_redis])
+def test_without_the_oldest_servers_the_second_run_is_left_out_but_not_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+) -> None:
+    monkeypatch.setattr(dev, "OLDEST_POSTGRES", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("postgres", "redis-server"):
+        (tmp_path / name).write_text("#!/bin/sh\necho 'Redis server v=7.0.15'\n", "ascii")
+        (tmp_path / name).chmod(0o755)
+    spoil(tmp_path)
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr(dev, "steps", lambda: {"tests-oldest": dev.test_on_oldest})
+    assert dev.check([]) == 0
+    printed = capsys.readouterr().out
+    assert "apt-get install postgresql-15 redis-server" in printed
+    assert "left out" in printed.splitlines()[-1]
+    monkeypatch.setenv("CI", "true")
+    assert dev.check([]) == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -13,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.cli.api import API
-from app.cli.environment import CHECKOUT
 from app.cli.serve import is_healthy, listen, url_of
-from app.embedded.server import guarded, last_lines
+from app.embedded.server import last_lines
+from proofs.frame.programs import Program, variables_of
 from proofs.frame.stage import Stage
 
 START_PATIENCE = 60.0
-STOP_PATIENCE = 10.0
 
 
 class ServerError(Exception):
@@ -28,11 +25,19 @@ class ServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One API process: where it listens, and what it wrote to standard error."""
+    """One API process: where it listens, also while it is started again, and what it wrote to standard error."""
 
     base_url: str
-    log: Path
-    child: subprocess.Popen[bytes]
+    program: Program
+
+    @property
+    def log(self) -> Path:
+        return self.program.log
+
+    @property
+    def child(self) -> subprocess.Popen[bytes]:
+        assert self.program.child is not None
+        return self.program.child
 
     def faults(self) -> Iterator[str]:
         """What it logged as errors, and whether it ended by itself."""
@@ -41,6 +46,13 @@ class Process:
                 yield fault
         if self.child.poll() is not None:
             yield f"a process ended with {self.child.returncode}"
+
+    def wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_PATIENCE
+        while not is_healthy(self.base_url):
+            if time.monotonic() > deadline or self.program.pid is None:
+                raise ServerError(f"The API did not start:\n{last_lines(self.log, 30)}")
+            time.sleep(0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,58 +70,27 @@ class Server:
 
 
 @contextlib.contextmanager
-def serve(stage: Stage, *, processes: int = 1) -> Iterator[Server]:
-    """Until the end of the context."""
+def serve(stage: Stage, *, processes: int = 1, command: Sequence[str] = API, **variables: str) -> Iterator[Server]:
+    """Until the end of the context; `variables` beside those of the stage."""
     with contextlib.ExitStack() as cleanup:
-        server = Server([_start(stage, cleanup) for _ in range(processes)])
+        server = Server([_start(stage, cleanup, command, variables) for _ in range(processes)])
         for process in server.processes:
-            _wait_until_healthy(process)
+            process.wait_until_healthy()
         yield server
 
 
-def _start(stage: Stage, cleanup: contextlib.ExitStack) -> Process:
+def _start(stage: Stage, cleanup: contextlib.ExitStack, command: Sequence[str], variables: dict[str, str]) -> Process:
     listener = cleanup.enter_context(listen("127.0.0.1", 0))
     base_url = url_of(listener)
-    # The owner's rights are for migrations; no server has them.
-    variables = {**os.environ, **stage.variables, "INVITREE_PUBLIC_URL": base_url, "DATABASE_OWNER_URL": ""}
-    log = stage.folder / f"api-{listener.getsockname()[1]}.log"
-    child = _spawn(variables, listener.fileno(), log)
-    cleanup.callback(_stop, child)
-    return Process(base_url, log, child)
-
-
-def _spawn(variables: dict[str, str], listener: int, log: Path) -> subprocess.Popen[bytes]:
-    here = os.open(CHECKOUT, os.O_RDONLY)
-    try:
-        with log.open("ab") as errors:
-            return subprocess.Popen(
-                guarded([*API, "--fd", str(listener)], signal.SIGTERM, folder=here),
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                pass_fds=(here, listener),
-                start_new_session=True,
-            )
-    finally:
-        os.close(here)
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(STOP_PATIENCE)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
-
-
-def _wait_until_healthy(process: Process) -> None:
-    deadline = time.monotonic() + START_PATIENCE
-    while not is_healthy(process.base_url):
-        if time.monotonic() > deadline or process.child.poll() is not None:
-            raise ServerError(f"The API did not start:\n{last_lines(process.log, 30)}")
-        time.sleep(0.1)
+    program = Program(
+        [*command, "--fd", str(listener.fileno())],
+        variables_of(stage) | {"INVITREE_PUBLIC_URL": base_url} | variables,
+        stage.folder / f"api-{listener.getsockname()[1]}.log",
+        (listener.fileno(),),
+    )
+    program.start()
+    cleanup.callback(program.stop)
+    return Process(base_url, program)
 
 
 def _fault(line: str) -> str | None:

@@ -74,7 +74,7 @@ async def record(redis: Redis, batch: Batch) -> list[int]:
 
 
 def read_places(reply: bytes) -> list[int]:
-    return _unpack_places(reply) if reply else []
+    return [] if reply == b"" else _unpack_places(reply)
 
 
 async def read_campaign(redis: Redis, shards: int, campaign_id: str) -> dict[str, int] | None:

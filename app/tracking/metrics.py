@@ -9,6 +9,7 @@ LOST = Counter("invitree_tracking_lost_total", "Events that neither Redis nor Po
 BATCH = Histogram("invitree_tracking_batch_events", "Events in a batch", buckets=(1, 3, 10, 30, 100, 300, 1000))
 ACK_SECONDS = Histogram("invitree_tracking_ack_seconds", "Time until a store had a batch", ["store"])
 BREAKER_OPEN = Gauge("invitree_tracking_breaker_open", "1 while events bypass Redis", ["shard"])
+BYPASSES = Counter("invitree_tracking_bypasses_total", "Times that events began to bypass Redis", ["shard"])
 LAG_SECONDS = Gauge("invitree_tracking_lag_seconds", "Age of the oldest entry that is not in Postgres", ["shard"])
 DRAINED = Counter("invitree_tracking_drained_total", "Events that the worker took over into Postgres")
 REPEATED = Counter("invitree_tracking_repeated_total", "Drained events that Postgres had already")

@@ -1,32 +1,40 @@
-"""Where a shard's batches go: to Redis, and straight to Postgres while Redis does not take them."""
+"""Where a shard's batches go: to Redis, and straight to Postgres while Redis does not take them.
+
+Whatever Redis does instead of taking a batch, the same hits go to Postgres under the same ids. Those that it recorded
+all the same are told by their ids when its stream is drained.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.db.session import Database
 from app.kit import logging
-from app.tracking import live, metrics, rules, store
+from app.tracking import fallback, live, metrics
 from app.tracking.hits import Hit
 
 log = logging.get(__name__)
-# The batch may have been recorded although no answer came.
-UNANSWERED = (RedisConnectionError, RedisTimeoutError, OSError)
-PROBE_SECONDS = 0.25
-# Whoever opened a link waits for this at the worst.
+# All that a batch waits for Redis, a second try included. Whoever opened a link then waits for Postgres, too.
+REDIS_SECONDS = 0.5
 POSTGRES_SECONDS = 3.0
+PROBE_SECONDS = 0.25
+# A Redis that takes probes and fails at batches costs one batch its time-out at each of these pauses.
+LONGEST_PAUSE_SECONDS = 8.0
+STEADY_SECONDS = 5.0
 
 
 class Recorder:
     def __init__(self, db: Database, redis: Redis, shard: int) -> None:
         self._db, self._redis, self._shard = db, redis, shard
         self._probe: asyncio.Task[None] | None = None
+        self._pause, self._used_again_at = PROBE_SECONDS, 0.0
+        metrics.BREAKER_OPEN.labels(shard).set(0)
 
     @property
     def bypasses_redis(self) -> bool:
@@ -37,13 +45,16 @@ class Recorder:
         started = time.perf_counter()
         if not self.bypasses_redis:
             try:
-                new = await self._to_redis(hits)
-            except live.AWAY as error:
+                async with asyncio.timeout(REDIS_SECONDS):
+                    new = await self._to_redis(hits)
+            except Exception as error:  # noqa: BLE001 - it may answer anything: what it does not take goes on to Postgres
                 self._bypass(error)
             else:
                 metrics.ACK_SECONDS.labels("redis").observe(time.perf_counter() - started)
                 return new
-        new = await self._to_postgres(hits)
+            started = time.perf_counter()
+        async with asyncio.timeout(POSTGRES_SECONDS):
+            new = await fallback.record(self._db, hits)
         metrics.ACK_SECONDS.labels("postgres").observe(time.perf_counter() - started)
         return new
 
@@ -56,31 +67,36 @@ class Recorder:
         batch = live.make_batch(self._shard, hits)
         try:
             repeats = await live.record(self._redis, batch)
-        except UNANSWERED:
+        except RedisConnectionError:
+            # Broken off, as by a restart: recorded or not, the batch is told by its guard. One that has not been
+            # answered in time is not sent again: it would wait behind the first.
             repeats = await live.record(self._redis, batch)
         left_out = frozenset(repeats)
         return [place not in left_out for place in range(len(hits))]
 
-    async def _to_postgres(self, hits: Sequence[Hit]) -> list[bool]:
-        """The same ids: what Redis has recorded all the same is told by them when its stream is drained."""
-        async with asyncio.timeout(POSTGRES_SECONDS), self._db.system() as session:
-            new = {hit.id for hit in await store.record(session, hits)}
-            await store.ask_repairs(session, rules.campaigns(hits))
-        # An id of our own is new by birth: if it is stored already, then by a batch whose answer was lost.
-        return [hit.id in new or hit.client_event_id is None for hit in hits]
-
     def _bypass(self, error: Exception) -> None:
         log.warning("redis_bypassed", shard=self._shard, error=repr(error))
         metrics.BREAKER_OPEN.labels(self._shard).set(1)
+        metrics.BYPASSES.labels(self._shard).inc()
+        steady = time.monotonic() - self._used_again_at > STEADY_SECONDS
+        self._pause = PROBE_SECONDS if steady else min(2 * self._pause, LONGEST_PAUSE_SECONDS)
         self._probe = asyncio.create_task(self._wait_for_redis())
 
     async def _wait_for_redis(self) -> None:
+        pause = self._pause
         while True:
-            await asyncio.sleep(PROBE_SECONDS)
-            try:
-                await self._redis.ping()
-            except live.AWAY:
-                continue
-            break
+            await asyncio.sleep(pause)
+            if await self._takes_batches():
+                break
+            pause = PROBE_SECONDS
+        self._used_again_at = time.monotonic()
         metrics.BREAKER_OPEN.labels(self._shard).set(0)
         log.warning("redis_used_again", shard=self._shard)
+
+    async def _takes_batches(self) -> bool:
+        """Tried with one of no hits, which writes as any does: a Redis that is full or read-only answers PING."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._to_redis([])
+            return True
+        return False

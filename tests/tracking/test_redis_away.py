@@ -6,14 +6,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.kit import clock
 from app.kit.errors import Unavailable
@@ -23,7 +20,6 @@ from app.tracking import intake, links, live
 from app.tracking.intake import Delivery
 from app.tracking.keys import Keys, shard_of
 from app.tracking.links import Visit
-from app.tracking.recorder import Recorder
 from app.tracking.tracker import Tracker
 from tests.factories.tracking import WECHAT, Link, OwnValkey, make_hit, settle, stored
 
@@ -157,38 +153,6 @@ def a_visit(link: Link) -> Visit:
 
 def metric(name: str) -> float:
     return REGISTRY.get_sample_value(f"invitree_tracking_{name}_total") or 0.0
-
-
-class ForgetfulRedis:
-    """Runs each script, and loses the first replies."""
-
-    def __init__(self, inner: AsyncRedis, lost: int) -> None:
-        self.inner, self.lost = inner, lost
-
-    async def evalsha(self, *arguments: Any) -> Any:
-        reply = await self.inner.evalsha(*arguments)
-        self.lost -= 1
-        if self.lost >= 0:
-            raise RedisTimeoutError
-        return reply
-
-    async def eval(self, *arguments: Any) -> Any:
-        return await self.inner.eval(*arguments)
-
-    async def ping(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("lost", [1, 2], ids=["the retry is answered", "the fallback has it, too"])
-async def test_a_lost_reply_counts_nothing_twice(resources: Resources, redis: Redis, link: Link, lost: int) -> None:
-    hits = [make_hit(link, visitor="v" * 16), make_hit(link, client_event_id="a"), make_hit(link, client_event_id="a")]
-    forgetful: Any = ForgetfulRedis(resources.redis, lost)
-    recorder = Recorder(resources.db, forgetful, keys_of(link).shard)
-    assert await recorder.record(hits) == [True, True, False]
-    await recorder.close()
-    await settle(resources)
-    assert await stored(resources, link) == {"clicks": 2, "unique_visitors": 1}
-    assert shown(redis, link) == {"clicks": 2, "unique_visitors": 1}
 
 
 async def test_a_batch_sent_twice_gives_its_first_answer_again(resources: Resources, redis: Redis, link: Link) -> None:

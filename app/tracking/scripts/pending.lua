@@ -30,6 +30,14 @@ local function visit_day(hit)
   return counts and math.floor((hit[6] + CHINA) / DAY) or nil
 end
 
+-- What is there of another type would fail the repair, which is all that can set it right.
+local function ensure_hash(key)
+  local kind = redis.call('TYPE', key)['ok']
+  if kind ~= 'hash' and kind ~= 'none' then
+    redis.call('DEL', key)
+  end
+end
+
 -- Lua takes only so many arguments at once.
 local function in_parts(command, key, values)
   for first = 1, #values, 5000 do

@@ -32,6 +32,7 @@ local function flat(values)
 end
 
 redis.call('DEL', KEYS[3])
+ensure_hash(KEYS[2])
 in_parts('HSET', KEYS[3], flat(by_hour))
 in_parts('HSET', KEYS[2], flat(sums))
 return visits and 0 or 1

@@ -35,7 +35,9 @@ pending(KEYS[1], ARGV[1], ARGV[2], function(target, hit, counter)
   end
 end)
 
+ensure_hash(KEYS[2])
 for _, participant in pairs(found) do
+  ensure_hash(participant.key)
   for counter, number in pairs(participant.counts) do
     local before = tonumber(redis.call('HGET', participant.key, counter) or 0)
     if before ~= number then

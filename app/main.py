@@ -15,6 +15,7 @@ from app.db import roles
 from app.kit import logging
 from app.resources import open_resources
 from app.settings import Settings, get_settings
+from app.tracking.announcements import followed
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -26,7 +27,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with open_resources(settings) as resources:
             await roles.require_bound(resources.db)
             app.state.resources = resources
-            yield
+            codes, url = resources.tracker.codes, settings.database_system_url
+            async with followed(codes, resources.db, url) as app.state.announcements:
+                yield
 
     app = FastAPI(
         title="Invitree",

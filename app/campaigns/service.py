@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.campaigns import compliance, drafting, queries, rules
+from app.campaigns import announcements, compliance, drafting, queries, rules
 from app.campaigns.compliance import Findings
 from app.campaigns.document import RuleDocument
 from app.campaigns.drafting import CampaignFields
@@ -95,6 +95,7 @@ async def change(
         _require_clean(compliance.check(campaign, rule, now=now), Unprocessable)
     _audit(session, campaign, "campaign.change", actor, now, changed=changed)
     await session.flush()
+    await announcements.changed(session, campaign.id)
     return campaign, rule
 
 
@@ -126,6 +127,7 @@ async def publish(session: AsyncSession, *, merchant_id: str, campaign_id: str, 
     campaign.status = rules.status_at(campaign, now)
     _audit(session, campaign, "campaign.publish", actor, now, status=campaign.status)
     await _announce(session, campaign, rule, "campaign.published", now)
+    await announcements.changed(session, campaign.id)
     return campaign, rule
 
 
@@ -144,6 +146,7 @@ async def move(
         campaign.ended_at = now
         await _announce(session, campaign, rule, "campaign.ended", now)
     await session.flush()
+    await announcements.changed(session, campaign.id)
     return campaign, rule
 
 

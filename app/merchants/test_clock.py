@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.campaigns import announcements
 from app.campaigns.service import turn_due
 from app.commissions.service import release_all_due
 from app.kit import clock
@@ -31,6 +32,7 @@ async def advance(session: AsyncSession, *, merchant_id: str, livemode: bool, se
     offset = await session.scalar(moved.returning(Merchant.clock_offset_seconds))
     if offset is None:
         raise Unprocessable("clock_too_far", "A test clock runs ahead by at most 50 years.")
+    await announcements.changed(session, merchant_id)
     later = clock.tenant_now(offset)
     await _catch_up(session, merchant_id, later)
     return later

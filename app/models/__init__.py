@@ -2,7 +2,7 @@
 
 from app.db.base import Base
 from app.db.outbox import OutboxEvent
-from app.models.campaigns import Campaign, CampaignRule
+from app.models.campaigns import Campaign, CampaignChannel, CampaignRule
 from app.models.commissions import Commission
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import Member
@@ -28,6 +28,7 @@ __all__ = [
     "AuditEntry",
     "Base",
     "Campaign",
+    "CampaignChannel",
     "CampaignRule",
     "Commission",
     "CounterRepair",

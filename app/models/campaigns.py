@@ -2,7 +2,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Computed, Index, String, Text, func
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    Index,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -69,3 +80,18 @@ class CampaignRule(TenantRow, Base):
     version: Mapped[int] = mapped_column(primary_key=True)
     document: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class CampaignChannel(TenantRow, Base):
+    """A name under which events of a campaign are counted; `number` bounds how many there can be."""
+
+    __tablename__ = "campaign_channels"
+    __table_args__ = (
+        merchant_fk("campaign_id", to="campaigns.id"),
+        CheckConstraint("number BETWEEN 1 AND 200", name="number"),
+        UniqueConstraint("merchant_id", "campaign_id", "number"),
+    )
+
+    campaign_id: Mapped[str] = mapped_column(Id("cmp"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    number: Mapped[int] = mapped_column(SmallInteger)

@@ -34,7 +34,7 @@ async def take(tracker: Tracker, items: Sequence[Any], delivery: Delivery) -> li
     events = [read(item) for item in items]
     found = await _find(tracker, events)
     judged = [
-        _judge(event, found, delivery, tracker.secret) if isinstance(event, EventIn) else event for event in events
+        await _judge(tracker, event, found, delivery) if isinstance(event, EventIn) else event for event in events
     ]
     hits = [entry for entry in judged if isinstance(entry, Hit)]
     try:
@@ -53,7 +53,7 @@ async def _find(tracker: Tracker, events: Sequence[EventIn | Answer]) -> Found:
     return await tracker.codes.find_many(code for code in codes if code is not None)
 
 
-def _judge(event: EventIn, found: Found, delivery: Delivery, secret: bytes) -> Hit | Answer:
+async def _judge(tracker: Tracker, event: EventIn, found: Found, delivery: Delivery) -> Hit | Answer:
     """What to record, or why not. Another merchant's code answers like one that does not exist."""
     destination = found.get(ids.normalise_invite_code(event.invite_code) or "")
     if destination is None or destination.merchant_id != delivery.merchant_id:
@@ -71,10 +71,10 @@ def _judge(event: EventIn, found: Found, delivery: Delivery, secret: bytes) -> H
         target=destination.target,
         kind=event.type,
         outcome=outcome,
-        channel=rules.channel_of(event.channel),
+        channel=await tracker.channels.find(destination.campaign, rules.channel_of(event.channel)),
         occurred_us=micros(min(occurred_at, delivery.now)),
         received_us=micros(delivery.received_at),
-        visitor=_visitor(event, destination, secret),
+        visitor=_visitor(event, destination, tracker.secret),
         client_event_id=event.event_id,
         user_agent=event.user_agent[:MOST_AGENT] if event.user_agent else None,
     )

@@ -68,7 +68,7 @@ async def open_link(tracker: Tracker, visit: Visit, *, now: datetime) -> Opened:
         target=destination.target,
         kind="scan" if visit.is_scan else "click",
         outcome=outcome,
-        channel=rules.channel_of(visit.channel),
+        channel=await tracker.channels.find(destination.campaign, rules.channel_of(visit.channel)),
         occurred_us=occurred_us,
         received_us=micros(now),
         visitor=visitor.counted,

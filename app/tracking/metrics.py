@@ -14,4 +14,5 @@ LAG_SECONDS = Gauge("invitree_tracking_lag_seconds", "Age of the oldest entry th
 DRAINED = Counter("invitree_tracking_drained_total", "Events that the worker took over into Postgres")
 REPEATED = Counter("invitree_tracking_repeated_total", "Drained events that Postgres had already")
 HISTORY_LOST = Counter("invitree_tracking_history_lost_total", "Times that Redis came back without some of its past")
+LISTENING = Gauge("invitree_tracking_announcements_heard", "1 while changes of campaigns are heard at once")
 REPAIRS = Counter("invitree_tracking_repairs_total", "Campaigns whose live counters were set from Postgres")

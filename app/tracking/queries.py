@@ -1,4 +1,4 @@
-"""Reading codes, rollups, and what a campaign or a participant has brought."""
+"""Reading rollups, and what a campaign or a participant has brought."""
 
 from __future__ import annotations
 
@@ -10,33 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.types import Id
 from app.kit import ids
-from app.models import Campaign, Merchant, Participant, ParticipantTotals, ParticipantVisitor
-from app.tracking.codes import Destination, Found
+from app.models import Participant, ParticipantTotals, ParticipantVisitor
 from app.tracking.hits import COUNTERS, Target
-
-
-async def destinations(session: AsyncSession, codes: list[str]) -> Found:
-    """Where codes lead, asked as *system*: whose they are, is the question."""
-    statement = (
-        select(
-            Participant.invite_code,
-            Participant.id,
-            Campaign.merchant_id,
-            Campaign.id,
-            Campaign.status,
-            Campaign.starts_at,
-            Campaign.ends_at,
-            Campaign.ended_at,
-            Merchant.clock_offset_seconds,
-        )
-        .join(Campaign, and_(Campaign.merchant_id == Participant.merchant_id, Campaign.id == Participant.campaign_id))
-        .join(Merchant, Merchant.id == Participant.merchant_id)
-        .where(Participant.invite_code.in_(codes))
-    )
-    return {
-        code: Destination(target(merchant_id, campaign_id, participant_id), merchant_id, campaign_id, *rest)
-        for code, participant_id, merchant_id, campaign_id, *rest in await session.execute(statement)
-    }
 
 
 def target(merchant_id: str, campaign_id: str, participant_id: str) -> Target:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from redis.asyncio import Redis
 
 from app.db.session import Database
-from app.tracking import metrics, queries
+from app.tracking import lookup, metrics
 from app.tracking.batcher import Batcher
-from app.tracking.codes import CodeCache, Found
+from app.tracking.channels import Channels
+from app.tracking.codes import CodeCache
 from app.tracking.hits import Hit
 from app.tracking.keys import shard_of
 from app.tracking.recorder import Recorder
@@ -19,8 +21,9 @@ class Tracker:
     """`secret` keys the visitors' cookies and hashes. Opens nothing before the first event."""
 
     def __init__(self, db: Database, redis: Redis, *, shards: int, secret: bytes) -> None:
-        self._db, self.redis, self.shards, self.secret = db, redis, shards, secret
-        self.codes = CodeCache(self._look_up)
+        self.redis, self.shards, self.secret = redis, shards, secret
+        self.codes = CodeCache(partial(lookup.find, db))
+        self.channels = Channels(partial(lookup.register_channel, db))
         self._recorders = [Recorder(db, redis, shard) for shard in range(shards)]
         self._batchers = [Batcher(recorder.record) for recorder in self._recorders]
 
@@ -39,11 +42,8 @@ class Tracker:
         return new
 
     async def close(self) -> None:
+        await self.codes.close()
         for batcher in self._batchers:
             await batcher.close()
         for recorder in self._recorders:
             await recorder.close()
-
-    async def _look_up(self, codes: list[str]) -> Found:
-        async with self._db.system() as session:
-            return await queries.destinations(session, codes)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from app.kit import addresses
 from app.kit.errors import FieldError, Unprocessable
 
 TYPES = (
@@ -30,9 +30,6 @@ TYPES = (
 # After the n-th attempt wait so long; there are one more attempts than waits, over about a day and a half.
 WAITS = tuple(timedelta(seconds=s) for s in (5, 60, 300, 1_800, 7_200, 28_800, 86_400))
 MAX_ATTEMPTS = len(WAITS) + 1
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def wait_after(attempts: int) -> timedelta | None:
@@ -65,40 +62,10 @@ def _fault(url: str, *, development: bool) -> str | None:
         return "The url cannot be read."
     if not host or parts.username is not None or parts.password is not None or parts.fragment:
         return "The url needs a host, and no user, password or fragment."
-    address = _literal(host)
+    address = addresses.literal(host)
     loopback = host == "localhost" or (address is not None and address.is_loopback)
     if parts.scheme != "https" and not (development and loopback and parts.scheme == "http"):
         return "The url must begin with https://."
-    if (address is not None or loopback) and not may_call(address, development=development):
+    if (address is not None or loopback) and not addresses.may_call(address, development=development):
         return "The url points into a private network."
     return None
-
-
-def _literal(host: str) -> Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def may_call(address: Address | None, *, development: bool) -> bool:
-    """Whether a delivery may go there: the public Internet only, so that no endpoint reaches what stands beside us.
-
-    Development may call itself. `is_private` would not do: it lets 100.100.100.200, a cloud's metadata, through.
-    """
-    if address is None:
-        return development
-    if development and address.is_loopback:
-        return True
-    return all(each.is_global and not each.is_multicast for each in _meant(address))
-
-
-def _meant(address: Address) -> list[Address]:
-    """The address, and the IPv4 one that it carries through some gateway."""
-    found: list[Address] = [address]
-    if isinstance(address, ipaddress.IPv6Address):
-        carried = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in _NAT64:
-            carried.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        found.extend(each for each in carried if each is not None)
-    return found

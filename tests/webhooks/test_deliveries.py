@@ -14,6 +14,7 @@ from standardwebhooks.webhooks import Webhook
 from app.db import outbox
 from app.db.outbox import OutboxEvent
 from app.kit import clock
+from app.kit.addresses import Address
 from app.models import WebhookDelivery
 from app.resources import Resources
 from app.webhooks import deliveries, rules, sending
@@ -191,7 +192,7 @@ async def test_an_endpoint_that_is_gone_is_called_no_more(
 
 
 async def test_a_name_that_leads_into_a_private_network_is_not_called(receiver: Receiver) -> None:
-    async def rebound(_host: str, _port: int) -> list[rules.Address]:
+    async def rebound(_host: str, _port: int) -> list[Address]:
         return [ipaddress.ip_address("93.184.215.14"), ipaddress.ip_address("127.0.0.1")]
 
     attempt = deliveries.Attempt(

@@ -7,9 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 
+from app.db.redis import connect_redis as connect_redis
 from app.db.session import Database
 from app.poster.renderer import Renderer
 from app.settings import Settings
@@ -23,13 +22,6 @@ class Resources:
     redis: Redis
     renderer: Renderer
     tracker: Tracker
-
-
-def connect_redis(url: str) -> Redis:
-    """Retries off: the default client repeated an INCR through a stall and counted twice."""
-    return Redis.from_url(
-        url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=Retry(NoBackoff(), 0), health_check_interval=0
-    )
 
 
 @asynccontextmanager

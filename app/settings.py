@@ -10,7 +10,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.kit import crypto, ids, links
+from app.kit import crypto, ids, links, redis_urls
 
 
 class Settings(BaseSettings):
@@ -57,6 +57,12 @@ class Settings(BaseSettings):
                 "not be read"
             )
         return address
+
+    @field_validator("redis_url")
+    @classmethod
+    def _names_one_redis_or_a_cluster(cls, value: str) -> str:
+        redis_urls.parse(value)
+        return value
 
     @model_validator(mode="after")
     def _codes_reach_their_phone(self) -> Self:

@@ -81,7 +81,7 @@ async def test_nothing_is_served_as_the_owner(stack: embedded.Stack, variable: s
 )
 async def test_a_runtime_role_cannot_change_what_binds_it(resources: Resources, role: str, forbidden: str) -> None:
     async with engines(resources)[role].connect() as connection:
-        with pytest.raises(DBAPIError, match=r"permission denied|must be owner|must be able to SET ROLE"):
+        with pytest.raises(DBAPIError, match="InsufficientPrivilegeError"):
             await connection.execute(text(forbidden))
 
 

@@ -31,7 +31,7 @@ from benchmarks.load.contest import (
     processor_times,
     say_how,
 )
-from benchmarks.load.crowd import AGENTS, CHANNELS, Crowd, collect_cookies, draw_address, draw_agent, gather_crowd
+from benchmarks.load.crowd import CHANNELS, CRAWLER, Crowd, collect_cookies, draw_address, draw_agent, gather_crowd
 from benchmarks.load.plan import Shot
 from benchmarks.load.servers import as_in_production, serve_ceiling, served
 from proofs.frame.command import Entry
@@ -51,7 +51,6 @@ SCANNED, WITH_CHANNEL = 0.6, 0.25
 INCR_SECONDS = 1.0
 PATIENCE = 300
 NEEDLE = b"event-id:"
-CRAWLER = AGENTS[-1][1]
 
 
 async def run(stage: Stage, quick: bool) -> Sequence[Figure]:
@@ -84,7 +83,7 @@ async def _contest(stage: Stage, crowd: Crowd) -> AsyncIterator[Contest]:
         plain = cleanup.enter_context(serve_ceiling("plain", variables))
         ammunition = load(crowd, cookies, dice)
         servers = {"bare": bare, "invitree": invitree, "plain": plain}
-        yield Contest(stage, servers, dict.fromkeys(servers, ammunition), own="invitree")
+        yield Contest(stage, servers, dict.fromkeys(servers, ammunition), own=("invitree",))
 
 
 async def _answer(base_url: str, code: str) -> str:

@@ -79,12 +79,12 @@ def _row(reports: Sequence[Report]) -> str:
 
 @dataclass(slots=True)
 class Contest:
-    """`own` is the server whose counters are read afterwards."""
+    """`own`: those whose counters are read afterwards."""
 
     stage: Stage
     servers: Mapping[str, Served]
     ammunition: Mapping[str, Ammunition]
-    own: str
+    own: Sequence[str]
     acknowledged: Tally = field(default_factory=Counter)
     fired: int = 0
 
@@ -112,7 +112,7 @@ class Contest:
         )
         self.fired += 1
         report = await fire(plan)
-        if name == self.own:
+        if name in self.own:
             for times, tally in zip(report.by_shot, ammunition.tallies, strict=True):
                 for counter, number in tally.items():
                     self.acknowledged[counter] += times * number

@@ -34,6 +34,7 @@ AGENTS = (
     (9, _PHONE + " Version/17.{minor} Safari/604.1"),
     (2, "Mozilla/5.0 (compatible; Baiduspider/2.0; +http://www.baidu.com/search/spider.html)"),
 )
+CRAWLER = AGENTS[-1][1]
 CHANNELS = ("moments", "group", "poster", "weibo")
 IOS, ANDROID, NETS = ("16_6", "17_0", "17_5_1", "18_1"), ("12", "13", "14"), ("WIFI", "4G", "5G")
 MODELS = ("22081212C", "V2227A", "PGBM10", "ALN-AL00", "LYA-AL00", "SM-S9180")

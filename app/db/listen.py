@@ -47,7 +47,8 @@ class Listener:
         self._heard, self._turned = heard, turned
         self._own_channel = f"{channel}_{secrets.token_hex(8)}"
         self._echoes: dict[str, asyncio.Future[None]] = {}
-        self.is_up = False
+        self.up, self.down = asyncio.Event(), asyncio.Event()
+        self.down.set()
 
     async def run(self) -> None:
         """For ever; a lost connection is made again, at first at once, then ever more patiently."""
@@ -107,7 +108,9 @@ class Listener:
             echo.set_result(None)
 
     def _turn(self, *, is_up: bool) -> None:
-        if is_up != self.is_up:
-            self.is_up = is_up
+        now, before = (self.up, self.down) if is_up else (self.down, self.up)
+        if not now.is_set():
+            before.clear()
+            now.set()
             log.info("announcements", channel=self._channel, heard=is_up)
             self._turned(is_up)

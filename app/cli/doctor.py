@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ from app.cli import environment
 from app.cli.migrate import alembic_config
 from app.cli.output import Exit, show_json, show_table
 from app.db import roles
+from app.db.redis import master_of, masters
 from app.kit import clock
 from app.kit.errors import InvitreeError
 from app.poster import BUILTIN, SAMPLE, read_back
 from app.poster.faces import SHAPED
 from app.resources import Resources
+from app.tracking.keys import Keys
 
 CLOCK_TOLERANCE_SECONDS = 5.0
 PATIENCE_SECONDS = 30.0
@@ -77,16 +80,35 @@ async def check_clock(resources: Resources) -> list[Finding]:
 
 
 async def check_redis(resources: Resources) -> list[Finding]:
-    redis: Redis = resources.redis
+    """Every master of a cluster, each named by its address."""
+    servers = await masters(resources.redis)
+    findings = [finding for address, server in servers.items() for finding in await check_server(address, server)]
+    return findings if "" in servers else [*findings, await check_spread(resources, list(servers))]
+
+
+async def check_server(address: str, redis: Redis) -> list[Finding]:
     server: dict[str, Any] = await redis.info("server")
     persistence: dict[str, Any] = await redis.info("persistence")
     memory: dict[str, Any] = await redis.info("memory")
     version, policy = str(server["redis_version"]), str(memory["maxmemory_policy"])
+    where = f" ({address})" if address else ""
     return [
-        Finding("Redis 7 or newer", int(version.split(".", maxsplit=1)[0]) >= 7, version),
-        Finding("Redis keeps an append-only file", bool(persistence["aof_enabled"]), str(persistence["aof_enabled"])),
-        Finding("Redis evicts nothing", policy == "noeviction", policy),
+        Finding(f"Redis 7 or newer{where}", int(version.split(".", maxsplit=1)[0]) >= 7, version),
+        Finding(f"Redis keeps an append-only file{where}", bool(persistence["aof_enabled"]), _aof(persistence)),
+        Finding(f"Redis evicts nothing{where}", policy == "noeviction", f"maxmemory-policy {policy}"),
     ]
+
+
+def _aof(persistence: dict[str, Any]) -> str:
+    return f"appendonly {'yes' if persistence['aof_enabled'] else 'no'}"
+
+
+async def check_spread(resources: Resources, addresses: list[str]) -> Finding:
+    """Where the shards are: a master without one takes no clicks."""
+    cluster, shards = resources.redis, range(resources.settings.track_shards)
+    counts = dict.fromkeys(addresses, 0) | Counter([await master_of(cluster, Keys(shard).stream) for shard in shards])
+    found = ", ".join(f"{address}: {count}" for address, count in counts.items())
+    return Finding(f"TRACK_SHARDS={len(shards)} are spread over the masters (not required)", True, found)
 
 
 async def check_posters(resources: Resources) -> list[Finding]:

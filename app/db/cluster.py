@@ -62,7 +62,11 @@ class Cluster(Redis):
     async def masters(self) -> dict[str, Redis]:
         if self._suspects or not any(self._owners):
             await self._read_owners()
-        return {f"{host}:{port}": self._node((host, port)) for host, port in sorted(set(filter(None, self._owners)))}
+        return {name_of(address): self._node(address) for address in sorted(set(filter(None, self._owners)))}
+
+    async def master_of(self, key: str) -> str:
+        """Its address."""
+        return name_of(await self._owner(slot_of(("GET", key))))
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         if self._reading is not None:
@@ -164,3 +168,7 @@ def slot_of(command: Sequence[Any]) -> int:
         raise RedisError(f"{name} names no key: in a cluster each of its masters is asked for itself")
     key = command[place]
     return key_slot(key if isinstance(key, bytes) else str(key).encode())
+
+
+def name_of(address: Address) -> str:
+    return f"{address[0]}:{address[1]}"

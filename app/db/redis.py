@@ -35,3 +35,8 @@ def _options() -> dict[str, Any]:
 async def masters(redis: Redis) -> dict[str, Redis]:
     """The servers that hold the data, by their addresses; a single one by an empty name."""
     return await redis.masters() if isinstance(redis, Cluster) else {"": redis}
+
+
+async def master_of(redis: Redis, key: str) -> str:
+    """The address of the one that has this key."""
+    return await redis.master_of(key) if isinstance(redis, Cluster) else ""

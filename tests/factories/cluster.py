@@ -37,9 +37,10 @@ class Master:
 
     @property
     def id(self) -> str:
-        return str(self.ask("MYID"))
+        found: str = self.ask("MYID")
+        return found
 
-    def ask(self, *words: object) -> object:
+    def ask(self, *words: object) -> Any:
         client: Any = self.client
         found = client.execute_command("CLUSTER", *words)
         return found.decode() if isinstance(found, bytes) else found

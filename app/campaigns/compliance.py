@@ -20,6 +20,7 @@ HEAD_COUNT = "《禁止传销条例》（国务院令第444号）第七条第一
 PAID_ENTRY = "《禁止传销条例》（国务院令第444号）第七条第二项：不得以交纳费用或认购商品作为加入的条件"
 TEAM_PAY = "《禁止传销条例》（国务院令第444号）第七条第三项；公通字〔2013〕37号第一条：层级三级以上"
 SHARING = "《微信外部链接内容管理规范》：不得诱导分享（利益诱惑、助力、砍价、集赞等）"
+AVATARS = "《微信外部链接内容管理规范》：不得未经授权收集、展示用户头像、昵称等信息"
 DISCLOSURE = "《规范促销行为暂行规定》（市场监管总局令第32号）第十三条：公布参与条件、数量、时间、主办方等信息"
 RETURNS = "《消费者权益保护法》第二十五条：网购商品七日无理由退货"
 OWN = "Invitree"
@@ -66,12 +67,14 @@ class Facts(Protocol):
     def landing(self) -> dict[str, Any]: ...
     @property
     def rules_text(self) -> str | None: ...
+    @property
+    def poster_avatars(self) -> bool: ...
 
 
 def check(campaign: Facts, rule: RuleDocument, *, now: datetime) -> Findings:
     errors = (*_rule_errors(rule), *_offer_errors(campaign, rule, now), *_wording_errors(campaign))
     warnings = (*_missing(campaign, rule), *_sharing(campaign), *_short_hold(campaign, rule))
-    return Findings(errors, warnings)
+    return Findings(errors, (*warnings, *_avatars(campaign)))
 
 
 def _rule_errors(rule: RuleDocument) -> Iterator[Finding]:
@@ -139,6 +142,12 @@ def _missing(campaign: Facts, rule: RuleDocument) -> Iterator[Finding]:
         yield Finding("commission_missing", "Promoters would earn nothing.", OWN, "/commission/levels")
     if campaign.kind == "refer_a_friend" and not rule.rewards:
         yield Finding("rewards_missing", "Neither side would get anything.", OWN, "/rewards")
+
+
+def _avatars(campaign: Facts) -> Iterator[Finding]:
+    if campaign.poster_avatars:
+        detail = "Posters show people's pictures: outside your own circle, only with their consent."
+        yield Finding("avatars_shown", detail, AVATARS, "/poster_avatars")
 
 
 def _short_hold(campaign: Facts, rule: RuleDocument) -> Iterator[Finding]:

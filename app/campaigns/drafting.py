@@ -32,7 +32,10 @@ TWO_SIDED = (
     RewardDraft(on="phone_verified", to="inviter", days=30),
     RewardDraft(on="signup", to="invitee", days=30),
 )
-_SAME_NAME = ("name", "kind", "starts_at", "ends_at", "budget_minor", "rules_text", "poster_template_ids")
+_SAME_NAME = (
+    *("name", "kind", "starts_at", "ends_at", "budget_minor"),
+    *("rules_text", "poster_template_ids", "poster_avatars"),
+)
 _TERMS = ("commission", "attribution", "new_members_only")
 
 
@@ -83,6 +86,7 @@ class CampaignFields(TypedDict, total=False):
     landing: Landing
     rules_text: str | None
     poster_template_ids: list[str]
+    poster_avatars: bool
     metadata: dict[str, Any]
 
 

@@ -30,6 +30,7 @@ _CLONED = (
     "landing",
     "rules_text",
     "poster_template_ids",
+    "poster_avatars",
     "meta",
 )
 

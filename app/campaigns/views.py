@@ -29,6 +29,7 @@ def campaign_view(campaign: Campaign, rule: RuleDocument, *, now: datetime) -> d
         "landing": campaign.landing,
         "rules_text": campaign.rules_text,
         "poster_template_ids": campaign.poster_template_ids,
+        "poster_avatars": campaign.poster_avatars,
         "cloned_from_id": campaign.cloned_from_id,
         "published_at": campaign.published_at,
         "ended_at": campaign.ended_at,

@@ -124,7 +124,9 @@ async def compose(resources: Resources, job: Job, ids: list[str]) -> tuple[Templ
         campaign = await campaigns.get(session, **own, campaign_id=job.campaign_id)
         template, shared = await posters.of_campaign(session, campaign=campaign)
         people = [await queries.get_participant(session, **own, participant_id=one) for one in ids]
-        return template, [await posters.personal(session, shared, one, public_url=public_url) for one in people]
+        return template, [
+            await posters.personal(session, campaign, shared, one, public_url=public_url) for one in people
+        ]
 
 
 async def draw(resources: Resources, template: Template, poster: PosterInput, folder: Path) -> int | Failure:

@@ -5,7 +5,7 @@ from app.db.outbox import OutboxEvent
 from app.models.campaigns import Campaign, CampaignChannel, CampaignRule
 from app.models.commissions import Commission
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
-from app.models.members import Member
+from app.models.members import AvatarFetch, Member
 from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
 from app.models.orders import Order, OrderLine, Refund
 from app.models.payouts import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile, Withdrawal
@@ -17,6 +17,8 @@ from app.models.tracking import (
     EventKey,
     ParticipantTotals,
     ParticipantVisitor,
+    SetAsideEntry,
+    StreamLease,
     StreamPosition,
     TrackedEvent,
 )
@@ -26,6 +28,7 @@ __all__ = [
     "ApiKey",
     "Asset",
     "AuditEntry",
+    "AvatarFetch",
     "Base",
     "Campaign",
     "CampaignChannel",
@@ -58,6 +61,8 @@ __all__ = [
     "Referral",
     "Refund",
     "Reward",
+    "SetAsideEntry",
+    "StreamLease",
     "StreamPosition",
     "TrackedEvent",
     "WebhookDelivery",

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -62,6 +63,7 @@ class Campaign(TenantRow, Base):
     landing: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     rules_text: Mapped[str | None] = mapped_column(Text)
     poster_template_ids: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
+    poster_avatars: Mapped[bool] = mapped_column(server_default=text("false"))
     cloned_from_id: Mapped[str | None] = mapped_column(Id("cmp"))
     due_at: Mapped[Instant | None] = mapped_column(Computed(DUE_AT, persisted=True), deferred=True)
     published_at: Mapped[Instant | None]

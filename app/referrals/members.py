@@ -16,7 +16,7 @@ from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Conflict
 from app.models import Member
-from app.referrals import assets
+from app.referrals import assets, avatars
 from app.referrals.identity import KEYS, MemberKeys, keys_of
 from app.referrals.identity import MemberIdentity as MemberIdentity
 
@@ -114,7 +114,10 @@ async def _insert(
     values |= {**keys.unique, **keys.sealed, "meta": dict(identity.metadata)}
     values |= {"merchant_id": merchant_id, "id": ids.new("mbr"), "phone_verified_at": verified_at, "created_at": now}
     statement = insert(Member).values(values).on_conflict_do_nothing().returning(Member)
-    return (await session.scalars(statement)).one_or_none()
+    made = (await session.scalars(statement)).one_or_none()
+    if made is not None and made.avatar_url and made.avatar_asset_id is None:
+        await avatars.owe(session, made)
+    return made
 
 
 async def _complete(
@@ -141,6 +144,7 @@ async def _complete(
     except IntegrityError:
         raise _conflict("One of the identifiers was taken by another member just now.") from None
     if changed is not None:
+        await _follow_picture(session, changed, changes)
         return changed
     # A rival gave this member one of them just now: the same one, or the two do not agree.
     await session.refresh(member)
@@ -148,6 +152,14 @@ async def _complete(
     return await _complete(
         session, member, identity, keys, verified_at=None if member.phone_verified_at else verified_at
     )
+
+
+async def _follow_picture(session: AsyncSession, member: Member, changes: dict[str, Any]) -> None:
+    """What was said last counts: a picture that was chosen, or else the one behind the address."""
+    if "avatar_asset_id" in changes:
+        await avatars.drop(session, member)
+    elif "avatar_url" in changes:
+        await avatars.owe(session, member)
 
 
 def _differs(member: Member, identity: MemberIdentity, name: str) -> bool:

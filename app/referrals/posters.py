@@ -34,7 +34,7 @@ async def of_participant(
     if shared and campaign.status == "draft":
         raise not_found("invite_code")
     template, poster = await of_campaign(session, campaign=campaign)
-    return template, await personal(session, poster, participant, public_url=public_url)
+    return template, await personal(session, campaign, poster, participant, public_url=public_url)
 
 
 async def of_campaign(session: AsyncSession, *, campaign: Campaign) -> Composed:
@@ -43,17 +43,18 @@ async def of_campaign(session: AsyncSession, *, campaign: Campaign) -> Composed:
 
 
 async def personal(
-    session: AsyncSession, poster: PosterInput, participant: Participant, *, public_url: str
+    session: AsyncSession, campaign: Campaign, poster: PosterInput, participant: Participant, *, public_url: str
 ) -> PosterInput:
-    """A campaign's poster with one participant's name, picture and link."""
+    """A campaign's poster with one participant's name and link, and the picture where the campaign shows pictures."""
     merchant_id = participant.merchant_id
     member = await session.get_one(Member, (merchant_id, participant.member_id))
+    picture = member.avatar_asset_id if campaign.poster_avatars else None
     return replace(
         poster,
         invite_url=links.scan_link(public_url, participant.invite_code),
         invite_code=participant.invite_code,
         nickname=member.nickname or "",
-        avatar=await _picture(session, merchant_id, member.avatar_asset_id),
+        avatar=await _picture(session, merchant_id, picture),
     )
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, text
 from app.models import IdempotencyKey, PhoneCode
 from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
-from app.worker import campaigns, commissions, counters, rewards, tracking, webhooks
+from app.worker import avatars, campaigns, commissions, counters, rewards, tracking, webhooks
 from app.worker.loop import Task
 
 
@@ -28,8 +28,9 @@ async def forget_old_codes(resources: Resources) -> int:
 
 TASKS = (
     Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
-    Task("drain_streams", tracking.drain_streams, every_seconds=0.1),
+    Task("drain_streams", tracking.keep_draining, every_seconds=0.1),
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
+    Task("fetch_avatars", avatars.fetch_avatars, every_seconds=1),
     Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
     Task("forget_event_origins", tracking.forget_event_origins, every_seconds=3600),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),

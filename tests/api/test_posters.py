@@ -71,9 +71,9 @@ async def join(api: httpx.AsyncClient, campaign_id: str, **member: Any) -> dict[
     return found
 
 
-async def make_open_campaign(resources: Resources, merchant: MerchantFixture) -> str:
+async def make_open_campaign(resources: Resources, merchant: MerchantFixture, *, avatars: bool = True) -> str:
     async with resources.db.tenant(merchant.test_id) as session:
-        return (await make_campaign(session, merchant.test_id)).id
+        return (await make_campaign(session, merchant.test_id, poster_avatars=avatars)).id
 
 
 def opened(answer: httpx.Response) -> Image.Image:
@@ -177,6 +177,17 @@ async def test_the_avatar_is_on_the_poster(
     after = at_avatar(await http.get(poster_url))
     assert max(abs(one - two) for one, two in zip(after, (0x20, 0x30, 0xC8), strict=True)) < 12
     assert max(abs(one - two) for one, two in zip(after, before, strict=True)) > 60
+
+
+async def test_no_picture_is_shown_where_the_campaign_did_not_ask_for_it(
+    api: httpx.AsyncClient, http: httpx.AsyncClient, merchant: MerchantFixture, resources: Resources
+) -> None:
+    campaign_id = await make_open_campaign(resources, merchant, avatars=False)
+    asset = await make_asset(api, "#2030C8")
+    poster_url = (await join(api, campaign_id, nickname="小明"))["poster_url"]
+    before = await http.get(poster_url)
+    await join(api, campaign_id, avatar_asset_id=asset["id"])
+    assert (await http.get(poster_url)).content == before.content
 
 
 async def test_a_name_that_offends_is_covered(

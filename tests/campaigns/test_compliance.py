@@ -24,6 +24,7 @@ class Facts:
     ends_at: datetime | None = NOW + timedelta(days=30)
     landing: dict[str, Any] = field(default_factory=lambda: {"organiser": "清茶书社"})
     rules_text: str | None = "推广免费，无需购买；佣金最多两级，仅按实际付款订单计算。"
+    poster_avatars: bool = False
 
 
 def rule(*levels: CommissionLevel, **rest: Any) -> RuleDocument:
@@ -41,6 +42,10 @@ def codes(facts: Facts, document: RuleDocument = TWO_LEVELS) -> tuple[list[str],
 
 def test_a_sound_campaign_has_nothing_against_it() -> None:
     assert codes(Facts()) == ([], [])
+
+
+def test_pictures_of_people_are_pointed_out() -> None:
+    assert codes(Facts(poster_avatars=True)) == ([], ["avatars_shown"])
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,9 @@ class _Fields(Body):
     landing: Landing = Landing()
     rules_text: Annotated[str, Field(max_length=20_000)] | None = None
     poster_template_ids: list[TemplateId] = Field(default_factory=list, max_length=20)
+    poster_avatars: Annotated[
+        bool, Field(strict=True, description="Whether posters show people's pictures; else the name's first letter.")
+    ] = False
     metadata: Metadata = Field(default_factory=dict)
 
     def given(self) -> CampaignFields:
@@ -110,6 +113,7 @@ class CampaignOut(Answer):
     landing: dict[str, Any]
     rules_text: str | None
     poster_template_ids: list[str]
+    poster_avatars: bool
     cloned_from_id: str | None
     published_at: datetime | None
     ended_at: datetime | None

@@ -13,6 +13,7 @@ from app.db.migrations import upgrade
 from app.resources import Resources
 from app.settings import Settings, get_settings
 from tests.factories import MerchantFixture
+from tests.factories.cluster import OwnCluster, own_cluster
 from tests.factories.tracking import Link, OwnValkey, make_link, own_valkey, put_away, settle
 
 
@@ -20,6 +21,12 @@ from tests.factories.tracking import Link, OwnValkey, make_link, own_valkey, put
 def valkey() -> Iterator[OwnValkey]:
     with own_valkey() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[OwnCluster]:
+    with own_cluster() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

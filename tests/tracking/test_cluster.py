@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -21,17 +21,11 @@ from app.settings import Settings, get_settings
 from app.tracking.hits import Hit
 from app.tracking.keys import Keys, shard_of
 from tests.factories import MerchantFixture
-from tests.factories.cluster import Master, OwnCluster, own_cluster
+from tests.factories.cluster import Master, OwnCluster
 from tests.factories.tracking import Link, differences, drain_all, make_hit, make_link, settle, stored
 
 # The masters' shards: 2, 3, 0 with 1.
 SHARDS = 4
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[OwnCluster]:
-    with own_cluster() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from app.kit import ids
 from app.kit.errors import Unavailable, not_found
 from app.merchants import audit
 from app.resources import Resources
-from app.tracking import live, rows, verify_rollups
+from app.tracking import live, repair, rows, verify_rollups
 from app.tracking import verify as verify_live
 from app.tracking.verify import Difference
 from app.worker import counters as worker
@@ -111,19 +111,31 @@ async def restore(resources: Resources, *, merchant: str | None, campaign: str |
     selected = await _select(resources, merchant, campaign)
     # A wiped Redis gets its new epoch here.
     await tracking.drain_streams(resources)
+    async with resources.db.system() as session:
+        people = await rows.count_participants(session, [campaign_id for _, campaign_id in selected])
     with progress() as bar:
-        for merchant_id, campaign_id in bar.track(selected, description="Rebuilding"):
-            await worker.repair_campaign(resources, merchant_id, campaign_id)
-            async with resources.db.system() as session:
-                audit.record(
-                    session,
-                    merchant_id=ids.encode("mch", merchant_id),
-                    actor="command_line",
-                    action="counters.rebuilt",
-                    subject_id=ids.encode("cmp", campaign_id),
-                )
+        task = bar.add_task("Rebuilding", total=people)
+        for merchant_id, campaign_id in selected:
+            await restore_campaign(resources, merchant_id, campaign_id, lambda count: bar.advance(task, count))
     await worker.catch_up(resources, PATIENCE_SECONDS)
     return len(selected)
+
+
+async def restore_campaign(
+    resources: Resources, merchant_id: UUID, campaign_id: UUID, tell: Callable[[int], None]
+) -> None:
+    async with resources.db.system() as session:
+        owed = await repair.request_for(session, merchant_id, campaign_id)
+    await worker.repair_campaign(resources, merchant_id, campaign_id, tell=tell)
+    async with resources.db.system() as session:
+        await repair.finish(session, owed)
+        audit.record(
+            session,
+            merchant_id=ids.encode("mch", merchant_id),
+            actor="command_line",
+            action="counters.rebuilt",
+            subject_id=ids.encode("cmp", campaign_id),
+        )
 
 
 async def _select(resources: Resources, merchant: str | None, campaign: str | None) -> list[tuple[UUID, UUID]]:

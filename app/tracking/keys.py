@@ -59,5 +59,9 @@ class Keys:
     def visitors(self, participant_id: UUID, day: int) -> str:
         return self(f"v:{participant_id.hex}:{day}")
 
+    def staged(self, key: str) -> str:
+        """Where what is to replace a key gathers, so that the change itself is short."""
+        return f"{key}:new"
+
     def seen(self, merchant_id: UUID, client_event_id: str) -> str:
         return self(f"e:{event_key(merchant_id, client_event_id).hex()}")

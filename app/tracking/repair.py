@@ -2,15 +2,16 @@
 
 A piece holds its shard's lock, so that nothing is drained meanwhile. What Postgres has is then what was drained through
 the shard's position (and what came by no stream at all), and the stream behind that position holds the rest; the script
-adds the two up in one step. All of it runs as *system*.
+adds the two up in one step. What is long, visitors and hours, is staged before under other keys, a little at a time:
+all of Redis stands still while a script runs. All of it runs as *system*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,12 +20,19 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.tracking import lua, positions, rows, stream
-from app.tracking.hits import date_of, day_of, micros
+from app.tracking.hits import EPOCH, date_of, day_of, micros
 from app.tracking.keys import Keys, shard_of
 from app.tracking.live import VISITOR_SECONDS
+from app.tracking.rows import Counts, Visitors
 
-PIECE = 200
-MOST_WAITING = 500
+T = TypeVar("T")
+
+PIECE = 100
+# Entries of the stream, because the script reads what waits.
+MOST_WAITING = 32
+MOST_STAGED_AT_ONCE = 1_000
+# Until then a repair that was broken off has left something behind.
+STAGED_SECONDS = 300
 # Events of these days may still come, and must be told from the visitors that are known.
 DAYS_BACK = 3
 
@@ -33,6 +41,7 @@ _OLDEST = text("""
     SELECT merchant_id, campaign_id, array_agg(id) FROM counter_repairs
     GROUP BY merchant_id, campaign_id ORDER BY min(requested_at) LIMIT 1
 """)
+_OWED = text("SELECT array_agg(id) FROM counter_repairs WHERE merchant_id = :merchant AND campaign_id = :campaign")
 _DONE = text("DELETE FROM counter_repairs WHERE merchant_id = :merchant AND id = ANY(:ids)")
 _ASKED = text("SELECT DISTINCT campaign_id FROM counter_repairs")
 
@@ -49,6 +58,11 @@ class Request:
 async def next_request(session: AsyncSession) -> Request | None:
     row = (await session.execute(_OLDEST)).one_or_none()
     return None if row is None else Request(*row)
+
+
+async def request_for(session: AsyncSession, merchant_id: UUID, campaign_id: UUID) -> Request:
+    found = await session.scalar(_OWED, {"merchant": merchant_id, "campaign": campaign_id})
+    return Request(merchant_id, campaign_id, found or [])
 
 
 async def finish(session: AsyncSession, request: Request) -> None:
@@ -72,23 +86,62 @@ async def participants(
     days = await _open_days(session, redis, keys.shard, position.position, merchant_id, now)
     counts = await rows.of_participants(session, merchant_id, participants)
     known = await rows.visitors_of(session, merchant_id, participants, [date_of(day) for day in days])
+    await _stage_visitors(redis, keys, known)
+    names, plan = _plan(keys, campaign_id, days, counts, known)
+    await lua.REPAIR_PARTICIPANTS.run(redis, names, (position.position, campaign_id.hex, VISITOR_SECONDS, _pack(plan)))
+
+
+def _plan(
+    keys: Keys, campaign_id: UUID, days: Sequence[int], counts: Mapping[UUID, Counts], known: Visitors
+) -> tuple[list[str], list[Any]]:
+    """The script's keys, and what it is to do with them."""
     names = [keys.stream, keys.campaign(campaign_id)]
 
     def place(key: str) -> int:
         names.append(key)
         return len(names)
 
-    plan = [
+    def of_day(participant: UUID, day: int) -> tuple[int, int, int, int]:
+        key = keys.visitors(participant, day)
+        return day, place(key), place(keys.staged(key)), len(known.get((participant, date_of(day)), ()))
+
+    return names, [
         (
             participant.hex,
             place(keys.participant(participant)),
-            _flat(counts[participant]),
-            [(day, place(keys.visitors(participant, day)), known.get((participant, date_of(day)), ())) for day in days],
+            _flat(numbers),
+            [of_day(participant, day) for day in days],
         )
-        for participant in participants
+        for participant, numbers in counts.items()
     ]
-    arguments = (position.position, campaign_id.hex, VISITOR_SECONDS, _pack(plan))
-    await lua.REPAIR_PARTICIPANTS.run(redis, names, arguments)
+
+
+async def _stage_visitors(redis: Redis, keys: Keys, known: Visitors) -> None:
+    waiting = 0
+    async with redis.pipeline(transaction=False) as pipe:
+        for (participant, day), visitors in known.items():
+            key = keys.staged(keys.visitors(participant, _day_of(day)))
+            pipe.unlink(key)
+            for some in _parts(visitors):
+                pipe.sadd(key, *some)
+                waiting += len(some)
+            pipe.expire(key, STAGED_SECONDS)
+            if waiting >= MOST_STAGED_AT_ONCE:
+                await pipe.execute()
+                waiting = 0
+        await pipe.execute()
+
+
+async def _stage_hours(redis: Redis, key: str, hours: Counts) -> None:
+    await redis.unlink(key)
+    for some in _parts(list(hours.items())):
+        await redis.hset(key, mapping=dict(some))
+    await redis.expire(key, STAGED_SECONDS)
+
+
+def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(values), MOST_STAGED_AT_ONCE):
+        yield values[first : first + MOST_STAGED_AT_ONCE]
 
 
 async def _open_days(
@@ -107,13 +160,17 @@ async def campaign(session: AsyncSession, redis: Redis, shards: int, *, merchant
     await positions.lock(session, keys.shard)
     position = await positions.read(session, keys.shard)
     counts, hours = await rows.of_campaign(session, merchant_id, campaign_id)
-    names = (keys.stream, keys.campaign(campaign_id), keys.hours(campaign_id))
-    arguments = (position.position, campaign_id.hex, _pack(_flat(counts)), _pack(_flat(hours)))
+    staged = keys.staged(keys.hours(campaign_id))
+    await _stage_hours(redis, staged, hours)
+    names = (keys.stream, keys.campaign(campaign_id), keys.hours(campaign_id), staged)
+    arguments = (position.position, campaign_id.hex, _pack(_flat(counts)), len(hours))
     await lua.REPAIR_CAMPAIGN.run(redis, names, arguments)
 
 
 async def show_again(session: AsyncSession, redis: Redis, *, shard: int, shards: int) -> None:
     """Let live counters be shown once no repair of this shard is owed."""
+    if (await positions.read(session, shard)).rebuilt:
+        return
     await positions.lock(session, shard)
     position = await positions.read(session, shard)
     owed = any(shard_of(campaign_id, shards) == shard for campaign_id in await session.scalars(_ASKED))
@@ -122,6 +179,10 @@ async def show_again(session: AsyncSession, redis: Redis, *, shard: int, shards:
     # By its epoch: if Redis was wiped just now, this says nothing about the new one.
     await redis.set(Keys(shard).ready, position.epoch)
     await positions.save(session, shard, replace(position, rebuilt=True))
+
+
+def _day_of(day: date) -> int:
+    return (day - EPOCH.date()).days
 
 
 def _flat(counts: dict[str, int]) -> list[Any]:

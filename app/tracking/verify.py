@@ -44,11 +44,13 @@ async def participants(
     names = [keys.participant(participant) for participant in participants]
     waiting, found = await _read(session, redis, keys, names, campaign_id)
     wanted = await rows.of_participants(session, merchant_id, participants)
+    own: dict[UUID, list[Hit]] = {}
+    for hit in waiting:
+        own.setdefault(hit.target.participant_id, []).append(hit)
     differences: list[Difference] = []
     for participant, counters in zip(participants, found, strict=True):
-        own = [hit for hit in waiting if hit.target.participant_id == participant]
-        where = ids.encode("ptc", participant)
-        differences += _compare(campaign_id, where, counters, _with(wanted[participant], own))
+        where, expected = ids.encode("ptc", participant), _with(wanted[participant], own.get(participant, ()))
+        differences += _compare(campaign_id, where, counters, expected)
     return differences
 
 

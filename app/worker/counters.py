@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 from app.kit import clock, logging
@@ -16,6 +16,7 @@ from app.worker import tracking
 log = logging.get(__name__)
 FIRST = UUID(int=0)
 LAST = f"{2**63}-0"
+DRAIN_PAUSE = 0.02
 
 
 async def repair_counters(resources: Resources) -> int:
@@ -26,8 +27,6 @@ async def repair_counters(resources: Resources) -> int:
         if request is None:
             await _show_again(resources)
             return 0
-        if await _waits_long(resources, request.campaign_id):
-            return 0
         await repair_campaign(resources, request.merchant_id, request.campaign_id)
         async with resources.db.system() as session:
             await repair.finish(session, request)
@@ -37,16 +36,14 @@ async def repair_counters(resources: Resources) -> int:
     return 1
 
 
-async def _waits_long(resources: Resources, campaign_id: UUID) -> bool:
-    """A repair reads what waits, while all of Redis stands still: let that be drained first."""
-    shard = shard_of(campaign_id, resources.settings.track_shards)
-    return await stream.length(resources.redis, shard) > repair.MOST_WAITING
-
-
-async def repair_campaign(resources: Resources, merchant_id: UUID, campaign_id: UUID) -> None:
-    """Piece by piece, each in a transaction of its own: between them the stream is drained."""
+async def repair_campaign(
+    resources: Resources, merchant_id: UUID, campaign_id: UUID, *, tell: Callable[[int], None] = lambda _: None
+) -> None:
+    """Piece by piece, each in a transaction of its own; `tell` hears how many participants each had."""
     shards, redis = resources.settings.track_shards, resources.redis
+    shard = shard_of(campaign_id, shards)
     async for piece in pieces(resources, merchant_id, campaign_id):
+        await _let_drain(resources, shard)
         async with resources.db.system() as session:
             await repair.participants(
                 session,
@@ -57,9 +54,18 @@ async def repair_campaign(resources: Resources, merchant_id: UUID, campaign_id: 
                 participants=piece,
                 now=clock.utcnow(),
             )
+        tell(len(piece))
+    await _let_drain(resources, shard)
     async with resources.db.system() as session:
         await repair.campaign(session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id)
     metrics.REPAIRS.inc()
+
+
+async def _let_drain(resources: Resources, shard: int) -> None:
+    """A piece keeps its shard from being drained, and its script reads what waits while all of Redis stands still."""
+    while await stream.length(resources.redis, shard) > repair.MOST_WAITING:
+        if not await tracking.drain_shard(resources, shard):
+            await asyncio.sleep(DRAIN_PAUSE)
 
 
 async def pieces(resources: Resources, merchant_id: UUID, campaign_id: UUID) -> AsyncIterator[list[UUID]]:

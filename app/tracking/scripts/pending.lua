@@ -37,10 +37,3 @@ local function ensure_hash(key)
     redis.call('DEL', key)
   end
 end
-
--- Lua takes only so many arguments at once.
-local function in_parts(command, key, values)
-  for first = 1, #values, 5000 do
-    redis.call(command, key, unpack(values, first, math.min(first + 4999, #values)))
-  end
-end

@@ -37,5 +37,6 @@ def _load(*names: str) -> Script:
 
 
 RECORD = _load("record")
+FIGURES = _load("figures")
 REPAIR_PARTICIPANTS = _load("pending", "repair_participants")
 REPAIR_CAMPAIGN = _load("pending", "repair_campaign")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, select, text
@@ -11,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.types import Id
 from app.kit import ids
 from app.models import Participant, ParticipantTotals, ParticipantVisitor
-from app.tracking.hits import COUNTERS, Target
+from app.tracking.hits import COUNTERS, Target, hour_of, micros
+from app.tracking.series import Cell
 
 
 def target(merchant_id: str, campaign_id: str, participant_id: str) -> Target:
@@ -27,6 +29,33 @@ async def campaign_counters(session: AsyncSession, *, merchant_id: str, campaign
         and_(ParticipantTotals.merchant_id == merchant_id, ParticipantTotals.campaign_id == campaign_id),
         and_(ParticipantVisitor.merchant_id == merchant_id, ParticipantVisitor.participant_id.in_(own)),
     )
+
+
+async def campaign_cells(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    campaign_id: str,
+    between: tuple[datetime, datetime] | None = None,
+    channel: str | None = None,
+) -> list[Cell]:
+    """Counts by hour and channel; `between` names the first hour, and the one after the last."""
+    hour, name = ParticipantTotals.hour, ParticipantTotals.channel
+    sums = [func.sum(getattr(ParticipantTotals, counter)) for counter in COUNTERS]
+    statement = select(hour, name, *sums).group_by(hour, name)
+    statement = statement.where(
+        ParticipantTotals.merchant_id == merchant_id, ParticipantTotals.campaign_id == campaign_id
+    )
+    if between is not None:
+        statement = statement.where(hour >= between[0], hour < between[1])
+    if channel is not None:
+        statement = statement.where(name == channel)
+    return [
+        Cell(hour_of(micros(at)), of, counter, int(number))
+        for at, of, *numbers in await session.execute(statement)
+        for counter, number in zip(COUNTERS, numbers, strict=True)
+        if number
+    ]
 
 
 async def participant_counters(session: AsyncSession, *, merchant_id: str, participant_id: str) -> dict[str, int]:

@@ -8,13 +8,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import queries as campaigns
 from app.referrals import queries as referrals
-from app.tracking import live, queries
+from app.tracking import figures, queries, rules, series
 from app.tracking.hits import COUNTERS
 from app.tracking.intake import take as take
 from app.tracking.links import open_link as open_link
+from app.tracking.lookup import MOST_CHANNELS
+from app.tracking.series import Span
+from app.tracking.series import span_of as span_of
 from app.tracking.tracker import Tracker
 
 LIVE = (*COUNTERS, "unique_visitors")
+# With `direct` and `other`.
+MOST_SHOWN = MOST_CHANNELS + 2
 
 
 async def campaign_stats(
@@ -22,17 +27,45 @@ async def campaign_stats(
 ) -> dict[str, Any]:
     """Counters live from Redis, from the rows while it is away or being rebuilt; the rest always from the rows."""
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
-    counters = await live.read_campaign(tracker.redis, tracker.shards, campaign_id)
+    live = await figures.of_campaign(tracker.redis, tracker.shards, campaign_id)
+    counters = None if live is None else live.counters
     if counters is None:
         counters = await queries.campaign_counters(session, merchant_id=merchant_id, campaign_id=campaign_id)
-    figures = await queries.campaign_figures(session, merchant_id=merchant_id, campaign_id=campaign_id)
+    cells = None if live is None else live.cells
+    if cells is None:
+        cells = await queries.campaign_cells(session, merchant_id=merchant_id, campaign_id=campaign_id)
     return {
         "object": "campaign_stats",
         "campaign_id": campaign_id,
         "currency": campaign.currency,
         **dict.fromkeys(LIVE, 0),
         **counters,
-        **figures,
+        "channels": series.by_channel(cells)[:MOST_SHOWN],
+        **await queries.campaign_figures(session, merchant_id=merchant_id, campaign_id=campaign_id),
+    }
+
+
+async def timeseries(
+    session: AsyncSession, tracker: Tracker, *, merchant_id: str, campaign_id: str, span: Span, channel: str | None
+) -> dict[str, Any]:
+    """A campaign's counters by hour or day, from where `campaign_stats` has them."""
+    await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
+    name = None if channel is None else rules.channel_of(channel)
+    live = await figures.of_campaign(tracker.redis, tracker.shards, campaign_id)
+    cells = None if live is None else live.cells
+    if cells is None:
+        between = (span.starts_at, span.ends_at)
+        cells = await queries.campaign_cells(
+            session, merchant_id=merchant_id, campaign_id=campaign_id, between=between, channel=name
+        )
+    return {
+        "object": "timeseries",
+        "campaign_id": campaign_id,
+        "interval": span.interval,
+        "from": span.starts_at,
+        "to": span.ends_at,
+        "channel": name,
+        "data": series.points(span, cells, name),
     }
 
 
@@ -42,11 +75,10 @@ async def participant_stats(
     """As `campaign_stats` for one participant: own link, friends, and the friends' orders."""
     participant = await referrals.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
-    counters = await live.read_participant(tracker.redis, tracker.shards, campaign.id, participant_id)
+    counters = await figures.of_participant(tracker.redis, tracker.shards, campaign.id, participant_id)
     if counters is None:
         counters = await queries.participant_counters(session, merchant_id=merchant_id, participant_id=participant_id)
     below = await referrals.level_counts(session, merchant_id=merchant_id, participant=participant)
-    figures = await queries.participant_figures(session, merchant_id=merchant_id, participant_id=participant_id)
     return {
         "object": "participant_stats",
         "participant_id": participant_id,
@@ -55,5 +87,5 @@ async def participant_stats(
         **dict.fromkeys(LIVE, 0),
         **counters,
         "participants": sum(below.values()),
-        **figures,
+        **await queries.participant_figures(session, merchant_id=merchant_id, participant_id=participant_id),
     }

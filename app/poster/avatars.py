@@ -9,31 +9,42 @@ from PIL import Image, ImageDraw
 
 from app.kit.errors import InvitreeError
 from app.poster import paint, pictures, text
-from app.poster.colours import rgba
 from app.poster.document import AvatarLayer
+from app.poster.stamps import Stamp
 
 # White letters read on each of them (contrast 4 or better).
 _GROUNDS = ("#C2410C", "#B45309", "#4D7C0F", "#0F766E", "#0369A1", "#4F46E5", "#9333EA", "#BE185D")
+KEPT_SIDE = pictures.AVATAR_SIDE
 _RADIUS = {"round": 0.5, "rounded": 0.2, "square": 0.0}
 
 
-def draw(image: Image.Image, layer: AvatarLayer, data: bytes | None, nickname: str) -> None:
-    """Paste an avatar; what cannot be decoded is replaced by the fallback, for a poster always comes."""
+def frame(layer: AvatarLayer) -> list[Stamp]:
+    """What is the same for everybody: the border."""
+    if not layer.border:
+        return []
+    return [paint.inked(layer.border.colour, (layer.x, layer.y), _mask(layer.size, layer.shape))]
+
+
+def portrait(layer: AvatarLayer, data: bytes | None, nickname: str) -> list[Stamp]:
+    """The picture; what cannot be decoded is replaced by the fallback, for a poster always comes."""
     line = layer.border.width if layer.border else 0
     side = layer.size - 2 * line
-    if layer.border:
-        mask = _mask(layer.size, layer.shape)
-        image.paste(rgba(layer.border.colour)[:3], (layer.x, layer.y), mask)
-    image.paste(_portrait(data, nickname, side), (layer.x + line, layer.y + line), _mask(side, layer.shape))
+    return [Stamp(layer.x + line, layer.y + line, _portrait(data, nickname, side), _mask(side, layer.shape))]
 
 
 def _portrait(data: bytes | None, nickname: str, side: int) -> Image.Image:
     if data:
         try:
-            return pictures.square(data, side)
+            return _decoded(data, side) if side <= KEPT_SIDE else pictures.square(data, side)
         except InvitreeError:
             return fallback(nickname, side)
     return fallback(nickname, side)
+
+
+# At most 256 kB each, and what was uploaded for it.
+@lru_cache(maxsize=96)
+def _decoded(data: bytes, side: int) -> Image.Image:
+    return pictures.square(data, side)
 
 
 @lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, TypeVar
 
@@ -13,7 +14,9 @@ T = TypeVar("T")
 
 def levels(clusters: Sequence[str]) -> list[int]:
     """One embedding level a cluster: even runs left to right, odd ones right to left."""
-    kinds = [_kind(cluster) for cluster in clusters]
+    kinds = [_kind(cluster[0]) for cluster in clusters]
+    if "R" not in kinds:
+        return [0] * len(kinds)
     base = 1 if next((kind for kind in kinds if kind in ("L", "R")), "L") == "R" else 0
     strong: Kind = "R" if base else "L"
     found: list[int | None] = []
@@ -24,8 +27,9 @@ def levels(clusters: Sequence[str]) -> list[int]:
     return _resolve_neutrals(found, base)
 
 
-def _kind(cluster: str) -> Kind:
-    found = unicodedata.bidirectional(cluster[0])
+@lru_cache(maxsize=4096)
+def _kind(character: str) -> Kind:
+    found = unicodedata.bidirectional(character)
     if found in ("R", "AL"):
         return "R"
     if found in ("EN", "AN"):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from app.poster import layout, qr, text
-from app.poster.colours import contrast, luminance, rgb
+from app.poster.colours import contrast, luminance, mixed, rgb
 from app.poster.document import AvatarLayer, Layer, QrLayer, TextLayer
 from app.poster.render import picture
+from app.poster.stamps import overlap
 from app.poster.template import PosterInput, Template
 
 # As long as a link may be, so that the symbol is the densest that will be drawn.
@@ -25,64 +27,98 @@ SAMPLE = PosterInput(
     merchant="一间小店",
 )
 _LEAST_QR_CONTRAST = 7.0
+# A turned symbol, or one under a logo, may be read with one code and not with another.
+_MORE_CODES = ("23456789", "zyxwvuts", "k7m2q9d4")
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """`pointer` leads to the layer in the document; an error forbids use, a warning is shown."""
 
-    severity: Literal["error", "warning"]
+    severity: Severity
     code: str
     pointer: str
     detail: str
 
 
 def check_template(template: Template) -> list[Problem]:
-    """Errors: QR missing, repeated, too small, too pale, unreadable, off the canvas. Warnings: cut and missing text."""
+    """Errors: QR missing, repeated, too small, too pale, unreadable, off the canvas; text without room for a letter.
+
+    Warnings: text that is cut, characters that no font has, layers that are off the canvas.
+    """
     layers = list(enumerate(template.document.layers))
     found = [problem for i, layer in layers for problem in _layer_problems(template, layer, f"/layers/{i}")]
-    codes = [i for i, layer in layers if isinstance(layer, QrLayer)]
+    codes = [(i, layer) for i, layer in layers if isinstance(layer, QrLayer)]
     if len(codes) != 1:
         found.append(Problem("error", "qr_count", "/layers", "A poster has exactly one QR code."))
-    elif not qr.survives(picture(template, SAMPLE), SAMPLE.invite_url):
+    elif not _is_read(template, codes[0][1]):
         detail = "The QR code cannot be read after the picture was scaled to 40 % and compressed at quality 60."
-        found.append(Problem("error", "qr_unreadable", f"/layers/{codes[0]}", detail))
+        found.append(_problem("error", "qr_unreadable", codes[0][1], f"/layers/{codes[0][0]}", detail))
     return found
 
 
+def _is_read(template: Template, layer: QrLayer) -> bool:
+    samples = [SAMPLE]
+    if layer.logo or layer.rotation % 90:
+        link = SAMPLE.invite_url.removesuffix(SAMPLE.invite_code)
+        samples += [replace(SAMPLE, invite_code=code, invite_url=f"{link}{code}") for code in _MORE_CODES]
+    return all(qr.survives(picture(template, sample), sample.invite_url) for sample in samples)
+
+
+def _problem(severity: Severity, code: str, layer: Layer, pointer: str, detail: str) -> Problem:
+    return Problem(severity, code, pointer, f"{layer.name}: {detail}" if layer.name else detail)
+
+
 def _layer_problems(template: Template, layer: Layer, pointer: str) -> Iterator[Problem]:
+    checks = [_place_problems(template, layer)]
     if isinstance(layer, QrLayer):
-        yield from _qr_problems(template, layer, pointer)
+        checks.append(_qr_problems(template, layer))
     if isinstance(layer, TextLayer):
-        yield from _text_problems(layer, pointer)
-    if isinstance(layer, QrLayer | TextLayer | AvatarLayer) and not layout.is_inside(
-        layout.box(layer), template.document
-    ):
-        severity: Literal["error", "warning"] = "error" if isinstance(layer, QrLayer) else "warning"
-        yield Problem(severity, "off_canvas", pointer, "The layer reaches over the edge of the canvas.")
+        checks.append(_text_problems(layer))
+    for severity, code, detail in chain.from_iterable(checks):
+        yield _problem(severity, code, layer, pointer, detail)
 
 
-def _qr_problems(template: Template, layer: QrLayer, pointer: str) -> Iterator[Problem]:
-    side = qr.modules(SAMPLE.invite_url).width
-    pixels = side * qr.module_pixels(layer.size, side)
-    least = max(qr.LEAST_PIXELS, qr.LEAST_SHARE * template.document.width)
+Found = Iterator[tuple[Severity, str, str]]
+
+
+def _place_problems(template: Template, layer: Layer) -> Found:
+    area, document = layout.turned_box(layer), template.document
+    if not overlap(area, (0, 0, document.width, document.height)):
+        severity: Severity = "error" if isinstance(layer, QrLayer) else "warning"
+        yield severity, "off_canvas", "The layer lies beside the canvas; nothing of it is seen."
+    elif isinstance(layer, QrLayer | TextLayer | AvatarLayer) and not layout.is_inside(area, document):
+        severity = "error" if isinstance(layer, QrLayer) else "warning"
+        yield severity, "off_canvas", "The layer reaches over the edge of the canvas."
+
+
+def _qr_problems(template: Template, layer: QrLayer) -> Found:
+    side = qr.modules(SAMPLE.invite_url, layer.correction).width
+    pixels = side * qr.module_pixels(layer.size, side, layer.quiet_zone)
+    least, share = qr.LEAST_WITH_LOGO if layer.logo else qr.LEAST
+    least = max(least, round(share * template.document.width))
     if pixels < least:
-        detail = f"The symbol is {pixels} pixels wide without its quiet zone; it needs {round(least)}."
-        yield Problem("error", "qr_too_small", pointer, detail)
-    if (
-        luminance(rgb(layer.dark)) > luminance(rgb(layer.light))
-        or contrast(layer.dark, layer.light) < _LEAST_QR_CONTRAST
-    ):
-        yield Problem(
-            "error", "qr_contrast", pointer, "The modules must be dark on light, with a contrast of 7 or more."
-        )
+        detail = f"The symbol is {pixels} pixels wide without its quiet zone; it needs {least}."
+        yield "error", "qr_too_small", detail
+    if _worst_contrast(layer) < _LEAST_QR_CONTRAST:
+        yield "error", "qr_contrast", "The modules must be dark on light, with a contrast of 7 or more."
 
 
-def _text_problems(layer: TextLayer, pointer: str) -> Iterator[Problem]:
+def _worst_contrast(layer: QrLayer) -> float:
+    """On whatever shines through it; 0 where the modules are the lighter part."""
+    dark, light = rgb(layer.dark), rgb(layer.light)
+    if luminance(dark) > luminance(light):
+        return 0.0
+    grounds = ((0, 0, 0), (255, 255, 255)) if layer.opacity < 1 else (dark,)
+    return min(contrast(*(mixed(c, ground, layer.opacity) for c in (dark, light))) for ground in grounds)
+
+
+def _text_problems(layer: TextLayer) -> Found:
     setting = layout.set_text(layer, SAMPLE.values())
-    if setting.shortened:
-        yield Problem("warning", "text_cut", pointer, "The text does not fit its box with ordinary values.")
+    if any(text.width(line) > layer.width for line in setting.lines):
+        yield "error", "text_no_room", "The box is too narrow for a single letter of the text."
+    elif setting.shortened:
+        yield "warning", "text_cut", "The text does not fit its box with ordinary values."
     if any(text.has_missing(line) for line in setting.lines):
-        yield Problem(
-            "warning", "glyph_missing", pointer, "The text has a character that no font has; a star stands for it."
-        )
+        yield "warning", "glyph_missing", "The text has a character that no font has; a star stands for it."

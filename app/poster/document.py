@@ -5,6 +5,7 @@ Positions and sizes are canvas pixels from the top left corner. Layers are paint
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from string import Formatter
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,11 @@ Colour = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?$", exa
 Opaque = Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$", examples=["#1A1A1A"])]
 Place = Annotated[int, Field(ge=-2000, le=4000)]
 Extent = Annotated[int, Field(ge=1, le=4000)]
+Turn = Annotated[float, Field(ge=-360, le=360, description="Degrees clockwise around the middle of the layer's box.")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Asset = Annotated[str, Field(min_length=1, max_length=80)]
+# QR error correction: how much may be covered or dirty. Under a logo it is never the least.
+Level = Literal["M", "Q", "H"]
 Placeholder = Literal["nickname", "invite_code", "title", "product", "price", "days", "inviter_days", "merchant"]
 
 
@@ -73,14 +79,15 @@ class _Layer(_Part):
 
     name: Annotated[str, Field(max_length=60)] = ""
     when: Placeholder | None = None
+    x: Place
+    y: Place
+    opacity: Share = 1.0
+    rotation: Turn = 0.0
 
 
 class _Boxed(_Layer):
-    x: Place
-    y: Place
     width: Extent
     height: Extent
-    opacity: Annotated[float, Field(ge=0, le=1)] = 1.0
 
 
 class ShapeLayer(_Boxed):
@@ -104,15 +111,13 @@ class ShapeLayer(_Boxed):
 
 class ImageLayer(_Boxed):
     type: Literal["image"]
-    asset: Annotated[str, Field(min_length=1, max_length=80)]
+    asset: Asset
     fit: Literal["cover", "contain"] = "cover"
     radius: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
 class AvatarLayer(_Layer):
     type: Literal["avatar"]
-    x: Place
-    y: Place
     size: Annotated[int, Field(ge=24, le=800)]
     shape: Literal["round", "rounded", "square"] = "round"
     border: Border | None = None
@@ -122,6 +127,13 @@ class AvatarLayer(_Layer):
         if self.border and self.size <= 2 * self.border.width:
             raise ValueError("the border leaves no room for the picture")
         return self
+
+
+class Outline(_Part):
+    """A line around every letter, outside of its shape."""
+
+    width: Annotated[int, Field(ge=1, le=20)]
+    colour: Opaque
 
 
 class Span(_Part):
@@ -147,18 +159,21 @@ Spans = Annotated[
 class TextLayer(_Layer):
     """Up to `lines` lines in a box of `width`; too long, it shrinks to `min_size`, then ends in an ellipsis.
 
-    Left out while a value that it names is empty (a nickname never is).
+    Left out while a value that it names is empty (a nickname never is). `letter_spacing` is pixels between letters at
+    full size; scripts whose letters join keep theirs together.
     """
 
     type: Literal["text"]
-    x: Place
-    y: Place
     width: Extent
     text: Spans
     size: Annotated[int, Field(ge=12, le=400)]
     min_size: Annotated[int, Field(ge=12, le=400)] | None = None
+    font: Literal["sans"] = "sans"
     weight: Literal["regular", "bold"] = "regular"
     colour: Opaque = "#1A1A1A"
+    letter_spacing: Annotated[int, Field(ge=-20, le=200)] = 0
+    outline: Outline | None = None
+    shadow: Shadow | None = None
     align: Literal["left", "center", "right"] = "left"
     lines: Annotated[int, Field(ge=1, le=8)] = 1
     line_height: Annotated[float, Field(ge=1, le=3)] = 1.4
@@ -172,16 +187,35 @@ class TextLayer(_Layer):
         return frozenset[str]().union(*(placeholders(span.text) for span in self.text))
 
 
+class Logo(_Part):
+    """A picture on a light plate in the middle of a QR; `share` of the symbol's side is the plate's."""
+
+    asset: Asset
+    share: Annotated[float, Field(ge=0.1, le=0.3)] = 0.2
+    radius: Annotated[int, Field(ge=0, le=100)] = 12
+
+
 class QrLayer(_Layer):
-    """`size` is the whole light square, quiet zone included."""
+    """`size` is the whole light square, quiet zone included; `level` is M, and Q or H under a logo."""
 
     type: Literal["qr"]
-    x: Place
-    y: Place
     size: Extent
     dark: Opaque = "#000000"
     light: Opaque = "#FFFFFF"
     radius: Annotated[int, Field(ge=0, le=60)] = 0
+    level: Level | None = None
+    quiet_zone: Annotated[int, Field(ge=4, le=12, description="Modules left free around the symbol.")] = 4
+    logo: Logo | None = None
+
+    @model_validator(mode="after")
+    def _corrects_what_a_logo_hides(self) -> QrLayer:
+        if self.logo and self.level == "M":
+            raise ValueError("a logo needs level Q or H")
+        return self
+
+    @property
+    def correction(self) -> Level:
+        return self.level or ("Q" if self.logo else "M")
 
 
 Layer = Annotated[ShapeLayer | ImageLayer | AvatarLayer | TextLayer | QrLayer, Field(discriminator="type")]
@@ -191,7 +225,7 @@ class Background(_Part):
     """A picture covers the paint; it is scaled and cut to the canvas."""
 
     paint: Paint
-    asset: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    asset: Asset | None = None
 
 
 class Document(_Part):
@@ -212,5 +246,14 @@ class Document(_Part):
     @property
     def assets(self) -> frozenset[str]:
         """Names of the pictures it needs."""
-        pictures = {layer.asset for layer in self.layers if isinstance(layer, ImageLayer)}
-        return frozenset(pictures | ({self.background.asset} if self.background.asset else set()))
+        return frozenset(name for _, name in self.named_assets())
+
+    def named_assets(self) -> Iterator[tuple[str, str]]:
+        """JSON pointer and name of every picture."""
+        if self.background.asset:
+            yield "/background/asset", self.background.asset
+        for i, layer in enumerate(self.layers):
+            if isinstance(layer, ImageLayer):
+                yield f"/layers/{i}/asset", layer.asset
+            elif isinstance(layer, QrLayer) and layer.logo:
+                yield f"/layers/{i}/logo/asset", layer.logo.asset

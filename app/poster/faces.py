@@ -21,6 +21,10 @@ _SCRIPTS = tuple(
     for weight in _KINDS
 )
 _REST = ("NotoSansKR-Regular.otf", "NotoSansMath-Regular.ttf", "NotoSansSymbols-Regular.ttf", EMOJI)
+# Letters of these never join, so each can be drawn, and kept, for itself.
+APART = frozenset({*_CHINESE, EMOJI})
+# These need shaping, for pairs and marks, but bear being spaced out.
+SPACED = frozenset({*_CHINESE, *_MARKED, EMOJI})
 # Emoji_Presentation=Yes below U+1F000: drawn in colour without being asked to.
 _COLOURED = set(
     "⌚⌛⏩⏪⏫⏬⏰⏳◽◾☔☕♈♉♊♋♌♍♎♏♐♑♒♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓❔❕❗➕➖➗➰➿⬛⬜⭐⭕"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import ceil, cos, radians, sin
 
-from PIL import Image
-
-from app.poster import text
+from app.poster import paint, stamps, text
 from app.poster.colours import rgba
 from app.poster.document import AvatarLayer, Document, Layer, QrLayer, Span, TextLayer
+from app.poster.stamps import Box, Stamp
 from app.poster.wrap import wrap
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,28 +54,56 @@ def _letters(layer: TextLayer, values: Mapping[str, str], scale: float) -> list[
 
 def _style(layer: TextLayer, span: Span, scale: float) -> text.Style:
     size = max(round((span.size or layer.size) * scale), 1)
-    return text.Style(size, (span.weight or layer.weight) == "bold", rgba(span.colour or layer.colour))
+    colour = rgba(span.colour or layer.colour)
+    return text.Style(size, (span.weight or layer.weight) == "bold", colour, layer.letter_spacing * scale)
 
 
-def draw_text(image: Image.Image, layer: TextLayer, values: Mapping[str, str]) -> None:
-    setting = set_text(layer, values)
+def text_stamps(layer: TextLayer, values: Mapping[str, str]) -> list[Stamp]:
+    """Shadow, then outlines, then letters; not yet turned or faded."""
+    places = list(_placed(layer, set_text(layer, values)))
+    letters = [stamp for place in places for stamp in text.stamped(*place)]
+    if layer.outline:
+        stroke, colour = layer.outline.width, rgba(layer.outline.colour)
+        letters[:0] = [stamp for place in places for stamp in text.outlined(*place, stroke, colour)]
+    if layer.shadow and letters:
+        area = stamps.bounds(letters)
+        shape = stamps.flattened(letters, area).getchannel("A")
+        letters.insert(0, paint.shadow_of(shape, area[:2], layer.shadow))
+    return letters
+
+
+def _placed(layer: TextLayer, setting: Setting) -> Iterator[tuple[list[text.Letter], float, float]]:
+    """Each line, and where its pen starts."""
     # A text that shrank keeps its middle, so that it stays in line with what is beside it.
     pitch = layer.line_pixels if setting.scale == 1 else round(layer.line_pixels * setting.scale)
     top = layer.y + (layer.line_pixels - pitch) / 2
     for line in setting.lines:
         size = max((letter.style.size for letter in line), default=layer.size)
         left = layer.x + (layer.width - text.width(line)) * {"left": 0.0, "center": 0.5, "right": 1.0}[layer.align]
-        text.draw(image, line, left, top + (pitch - size) / 2 + text.ASCENT * size)
+        yield line, left, top + (pitch - size) / 2 + text.ASCENT * size
         top += pitch
 
 
 def box(layer: Layer) -> Box:
-    """Left, top, right, bottom of what a layer may paint."""
+    """Left, top, right, bottom of what a layer may paint, as it stands before it is turned."""
     if isinstance(layer, TextLayer):
         return layer.x, layer.y, layer.x + layer.width, layer.y + layer.line_pixels * layer.lines
     if isinstance(layer, AvatarLayer | QrLayer):
         return layer.x, layer.y, layer.x + layer.size, layer.y + layer.size
     return layer.x, layer.y, layer.x + layer.width, layer.y + layer.height
+
+
+def turned_box(layer: Layer) -> Box:
+    """The smallest upright box around a layer's turned one."""
+    left, top, right, bottom = box(layer)
+    if not layer.rotation:
+        return left, top, right, bottom
+    across, down = abs(cos(radians(layer.rotation))), abs(sin(radians(layer.rotation)))
+    wide = ((right - left) * across + (bottom - top) * down) / 2
+    high = ((right - left) * down + (bottom - top) * across) / 2
+    x, y = (left + right) / 2, (top + bottom) / 2
+    # Not larger for what a whole turn leaves of a fraction.
+    return round(x - wide), round(y - high), ceil(x + wide - 0.01), ceil(y + high - 0.01)
 
 
 def is_inside(area: Box, document: Document) -> bool:

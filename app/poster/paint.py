@@ -1,4 +1,4 @@
-"""Filling shapes: colours, gradients, shadows and glows onto an RGB picture."""
+"""Shapes: colours, gradients, shadows and glows, as stamps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from math import cos, radians, sin
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from app.poster.colours import rgba
-from app.poster.document import Paint, ShapeLayer
+from app.poster.document import Paint, Shadow, ShapeLayer
+from app.poster.stamps import Stamp, faded
 
 # Edges are drawn this many times larger and scaled down: Pillow draws none smoothly.
 _FINE = 4
@@ -50,32 +51,38 @@ def outline(
     return mask.resize(size, Image.Resampling.BOX)
 
 
-def faded(mask: Image.Image, opacity: float) -> Image.Image:
-    return mask if opacity >= 1 else mask.point(lambda value: round(value * opacity))
-
-
-def apply(base: Image.Image, paint: Paint, place: tuple[int, int], mask: Image.Image, opacity: float = 1) -> None:
+def filled(paint: Paint, place: tuple[int, int], mask: Image.Image) -> Stamp:
     """Paint through a mask whose top left corner lies at `place`, on the canvas or partly off it."""
+    if len(paint.stops) == 1:
+        return inked(paint.stops[0], place, mask)
     colours = picture(paint, mask.size)
-    through = ImageChops.multiply(faded(mask, opacity), colours.getchannel("A"))
-    base.paste(colours.convert("RGB"), place, through)
+    through = ImageChops.multiply(mask, colours.getchannel("A"))
+    return Stamp(*place, colours.convert("RGB"), through)
 
 
-def shape(base: Image.Image, layer: ShapeLayer) -> None:
+def inked(colour: str, place: tuple[int, int], mask: Image.Image) -> Stamp:
+    red, green, blue, alpha = rgba(colour)
+    return Stamp(*place, (red, green, blue), faded(mask, alpha / 255))
+
+
+def shadow_of(mask: Image.Image, place: tuple[int, int], shadow: Shadow) -> Stamp:
+    soft, margin = _softened(mask, shadow.blur)
+    return inked(shadow.colour, (place[0] + shadow.dx - margin, place[1] + shadow.dy - margin), soft)
+
+
+def shape(layer: ShapeLayer) -> list[Stamp]:
     """Shadow, then fill, then border; the border lies inside the box."""
     mask = outline(layer.kind, (layer.width, layer.height), radius=layer.radius, points=layer.points)
     place = (layer.x, layer.y)
+    found = []
     if layer.shadow:
-        soft, margin = _softened(mask, layer.shadow.blur)
-        corner = (place[0] + layer.shadow.dx - margin, place[1] + layer.shadow.dy - margin)
-        red, green, blue, alpha = rgba(layer.shadow.colour)
-        base.paste((red, green, blue), corner, faded(soft, layer.opacity * alpha / 255))
+        found.append(shadow_of(mask, place, layer.shadow))
     if layer.fill:
         soft, margin = _softened(mask, layer.blur)
-        apply(base, layer.fill, (place[0] - margin, place[1] - margin), soft, layer.opacity)
+        found.append(filled(layer.fill, (place[0] - margin, place[1] - margin), soft))
     if layer.border:
-        red, green, blue, alpha = rgba(layer.border.colour)
-        base.paste((red, green, blue), place, faded(_rim(layer, mask), layer.opacity * alpha / 255))
+        found.append(inked(layer.border.colour, place, _rim(layer, mask)))
+    return found
 
 
 def _softened(mask: Image.Image, blur: int) -> tuple[Image.Image, int]:

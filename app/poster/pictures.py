@@ -79,7 +79,7 @@ def _covering(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 def square(data: bytes, side: int) -> Image.Image:
     """The middle of a picture as RGB, on white where it is transparent."""
-    image = ImageOps.fit(decode(data, (side, side)), (side, side), Image.Resampling.LANCZOS)
+    image = ImageOps.fit(decode(data, (side, side)), (side, side), Image.Resampling.BICUBIC)
     return flattened(image)
 
 

@@ -4,50 +4,73 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
-from math import isqrt
 
 import zxingcpp
-from PIL import Image
+from PIL import Image, ImageOps
 
-from app.kit.errors import Unprocessable
-from app.kit.links import LONGEST as LONGEST_LINK
 from app.poster import paint, pictures
-from app.poster.colours import rgb
-from app.poster.document import QrLayer
+from app.poster.colours import RGB, rgb
+from app.poster.document import Level, QrLayer
+from app.poster.stamps import Stamp
+from app.poster.symbols import symbol
 
 QUIET = 4
 # What a QR must have: pixels, and a share of the canvas' width; its quiet zone not counted.
-LEAST_PIXELS = 200
-LEAST_SHARE = 0.22
+LEAST = (200, 0.22)
+# Under a logo: what is hidden has to be made up for by what is seen.
+LEAST_WITH_LOGO = (240, 0.28)
+# Of the square, what a symbol covers at the least: the rest is its quiet zone and what whole pixels leave over.
+_LEAST_FILLED = 0.75
 _FORMATS = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 # What chat apps do to a picture.
 HARSH_SCALE, HARSH_QUALITY = 0.4, 60
 
 
-def modules(link: str) -> Image.Image:
-    """The symbol, one pixel a module, 0 = dark, level M, without quiet zone."""
-    if len(link) > LONGEST_LINK or not link.isascii() or not link.isprintable() or not link:
-        raise Unprocessable("invite_url_unfit", f"A poster's link has 1 to {LONGEST_LINK} ASCII characters.")
-    barcode = zxingcpp.create_barcode(link, zxingcpp.BarcodeFormat.QRCode, ec_level="M")
-    view = memoryview(barcode.to_image(scale=1, add_quiet_zones=False))  # type: ignore[arg-type]  # its stub forgets it
-    side = isqrt(view.nbytes)
-    return Image.frombytes("L", (side, side), view.tobytes())
+def modules(link: str, level: Level = "M") -> Image.Image:
+    """The symbol, one pixel a module, 0 = dark, without quiet zone."""
+    return symbol(link, level=level).picture()
 
 
-def module_pixels(size: int, side: int) -> int:
+def module_pixels(size: int, side: int, quiet: int = QUIET) -> int:
     """Whole pixels a module in a square of `size`, for a symbol of `side` modules."""
-    return size // (side + 2 * QUIET)
+    return size // (side + 2 * quiet)
 
 
-def draw(image: Image.Image, layer: QrLayer, link: str) -> None:
-    """The light square, and the symbol in its middle with every module the same whole number of pixels wide."""
-    symbol = modules(link)
-    side = symbol.width * module_pixels(layer.size, symbol.width)
-    image.paste(rgb(layer.light), (layer.x, layer.y), _square(layer.size, layer.radius))
-    if side:
-        mask = symbol.point(lambda value: 255 - value).resize((side, side), Image.Resampling.NEAREST)
-        margin = (layer.size - side) // 2
-        image.paste(rgb(layer.dark), (layer.x + margin, layer.y + margin), mask)
+def ground(layer: QrLayer) -> list[Stamp]:
+    """The light square."""
+    return [paint.inked(layer.light, (layer.x, layer.y), _square(layer.size, layer.radius))]
+
+
+def modules_of(layer: QrLayer, link: str, code: str) -> list[Stamp]:
+    """The symbol in the middle of the square, every module the same whole number of pixels wide."""
+    found = symbol(link, code, layer.correction)
+    side = found.side * module_pixels(layer.size, found.side, layer.quiet_zone)
+    if not side:
+        return []
+    margin = (layer.size - side) // 2
+    coloured = _coloured(found.picture(), rgb(layer.dark), rgb(layer.light))
+    return [Stamp(layer.x + margin, layer.y + margin, coloured.resize((side, side), Image.Resampling.NEAREST))]
+
+
+def _coloured(symbol: Image.Image, dark: RGB, light: RGB) -> Image.Image:
+    picture = Image.new("RGB", symbol.size, dark)
+    picture.paste(light, (0, 0), symbol)
+    return picture
+
+
+def logo(layer: QrLayer, data: bytes) -> list[Stamp]:
+    """The plate and the picture on it, in the middle of where the symbol of a long link is."""
+    if not layer.logo:
+        return []
+    plate = round(layer.size * layer.logo.share * _LEAST_FILLED)
+    room = max(plate - 2 * max(plate // 12, 2), 1)
+    photo = ImageOps.contain(pictures.decode(data, (room, room)).convert("RGBA"), (room, room))
+    corner = (layer.x + (layer.size - plate) // 2, layer.y + (layer.size - plate) // 2)
+    inner = (layer.x + (layer.size - photo.width) // 2, layer.y + (layer.size - photo.height) // 2)
+    return [
+        paint.inked(layer.light, corner, _square(plate, layer.logo.radius)),
+        Stamp(*inner, photo.convert("RGB"), photo.getchannel("A")),
+    ]
 
 
 @lru_cache(maxsize=16)

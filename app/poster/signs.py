@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import cos, pi, sin
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw
 
@@ -16,16 +17,25 @@ STAR_WIDTH = 0.86
 _BITMAP_HEIGHT = 128
 
 
+class Sign(NamedTuple):
+    """A picture and the mask it is pressed through."""
+
+    ink: Image.Image
+    mask: Image.Image
+
+
 @lru_cache(maxsize=512)
-def emoji(cluster: str, size: int) -> Image.Image:
-    """RGBA picture of an emoji sequence for text of `size` pixels; one that is unknown, in its parts."""
+def emoji(cluster: str, size: int) -> Sign:
+    """An emoji sequence for text of `size` pixels; one that is unknown, in its parts."""
     # Without shaping only the first part is drawn: parts beside each other would name other people.
     drawn = cluster if faces.SHAPED else cluster[0]
     font = faces.font(faces.EMOJI, faces.EMOJI_SIZE)
     full = Image.new("RGBA", (max(1, round(font.getlength(drawn))), _BITMAP_HEIGHT))
     ImageDraw.Draw(full).text((0, 0), drawn, font=font, embedded_color=True)
     scale = size * EMOJI_HEIGHT / _BITMAP_HEIGHT
-    return full.resize((max(1, round(full.width * scale)), max(1, round(_BITMAP_HEIGHT * scale))), Image.Resampling.BOX)
+    sized = (max(1, round(full.width * scale)), max(1, round(_BITMAP_HEIGHT * scale)))
+    small = full.resize(sized, Image.Resampling.BOX)
+    return Sign(small.convert("RGB"), small.getchannel("A"))
 
 
 @lru_cache(maxsize=64)

@@ -112,7 +112,7 @@ def _pointer(loc: tuple[int | str, ...]) -> str:
 
 def _asset_faults(document: Document, assets: Mapping[str, bytes]) -> list[FieldError]:
     faults = []
-    for pointer, name in _named_assets(document):
+    for pointer, name in document.named_assets():
         if name not in assets:
             faults.append(FieldError(pointer, "asset_missing", f"There is no picture named {name!r}."))
             continue
@@ -121,12 +121,6 @@ def _asset_faults(document: Document, assets: Mapping[str, bytes]) -> list[Field
         except InvitreeError as error:
             faults.append(FieldError(pointer, error.code, error.detail))
     return faults
-
-
-def _named_assets(document: Document) -> list[tuple[str, str]]:
-    named = [("/background/asset", document.background.asset)]
-    named += [(f"/layers/{i}/asset", layer.asset) for i, layer in enumerate(document.layers) if layer.type == "image"]
-    return [(pointer, name) for pointer, name in named if name]
 
 
 def _digest(document: Document, assets: Mapping[str, bytes]) -> str:

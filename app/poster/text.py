@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from itertools import groupby
+from typing import NamedTuple
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from app.poster import bidi, faces, graphemes, signs
+from app.poster import bidi, faces, glyphs, graphemes, signs, stamps
 from app.poster.colours import RGBA
+from app.poster.stamps import Stamp
 
 ELLIPSIS = "…"
 # Where the letters of one line stand in a box of `size` pixels: Chinese characters reach from 0.88 above to 0.12 below.
 ASCENT = 0.88
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """`size` in pixels."""
+# Tuples: thousands of them are made and compared for one poster.
+class Style(NamedTuple):
+    """`size` in pixels, and so is `spacing`, which is added behind every letter."""
 
     size: int
     bold: bool
     colour: RGBA
+    spacing: float = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Letter:
+class Letter(NamedTuple):
     """One grapheme cluster and how it is set."""
 
     cluster: str
     style: Style
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A run that is drawn at once. `face` is a font file, None for the star."""
 
     text: str
@@ -43,13 +43,22 @@ class Piece:
     face: str | None
     level: int
 
-    @cached_property
+    @property
     def width(self) -> float:
+        """How far the pen moves."""
+        return self._advance + self.style.spacing
+
+    @property
+    def _advance(self) -> float:
         if self.face is None:
-            return self.style.size * signs.STAR_WIDTH * len(graphemes.split(self.text))
+            return self.style.size * signs.STAR_WIDTH
         if self.face == faces.EMOJI:
-            return signs.emoji(self.text, self.style.size).width
-        return float(faces.font(self.face, self.style.size).getlength(self.text, direction=_direction(self.level)))
+            return signs.emoji(self.text, self.style.size).ink.width
+        return self.glyph().advance
+
+    def glyph(self, stroke: int = 0) -> glyphs.Glyph:
+        """Of a piece that is drawn from an outline font."""
+        return glyphs.glyph(self.text, self.face or "", self.style.size, _direction(self.level), stroke)
 
 
 def letters(text: str, style: Style) -> list[Letter]:
@@ -63,19 +72,29 @@ def stripped(line: Sequence[Letter]) -> list[Letter]:
 
 
 def pieces(line: Sequence[Letter]) -> list[Piece]:
-    """The pieces of a line from left to right."""
+    """The pieces of a line from left to right: letters by themselves, runs where letters join."""
+    return _pieces(tuple(line))
+
+
+# Asked for by measuring, by cutting and by drawing.
+@lru_cache(maxsize=256)
+def _pieces(line: tuple[Letter, ...]) -> list[Piece]:
     found = []
     levels = bidi.levels([letter.cluster for letter in line])
-    cells = [(letter, level, *_face(letter)) for letter, level in zip(line, levels, strict=True)]
-    for key, run in groupby(cells, key=lambda cell: (cell[0].style, cell[1], cell[2])):
-        style, level, face = key
-        drawn = [text for *_, text in run]
+    cells = [(letter.style, level, *_face(letter)) for letter, level in zip(line, levels, strict=True)]
+    for (style, level, face, _), run in groupby(enumerate(cells), key=_run):
+        drawn = [text for _, (*_, text) in run]
         if level % 2 and not faces.SHAPED:
             drawn.reverse()  # nobody else will
-        # Pictures stand alone, so that their order is the line's and each is cached for itself.
-        texts = drawn if face in (None, faces.EMOJI) else ["".join(drawn)]
-        found += [Piece(text, style, face, level) for text in texts]
+        found.append(Piece("".join(drawn), style, face, level))
     return bidi.reorder(found, [piece.level for piece in found])
+
+
+def _run(cell: tuple[int, tuple[Style, int, str | None, str]]) -> tuple[Style, int, str | None, int]:
+    """Equal for neighbours that are drawn at once."""
+    at, (style, level, face, _) = cell
+    alone = face is None or face in faces.APART or (style.spacing and face in faces.SPACED)
+    return style, level, face, at if alone else -1
 
 
 def _face(letter: Letter) -> tuple[str | None, str]:
@@ -83,7 +102,7 @@ def _face(letter: Letter) -> tuple[str | None, str]:
 
 
 def width(line: Sequence[Letter]) -> float:
-    return sum(piece.width for piece in pieces(line))
+    return sum(piece.width for piece in pieces(line)) - (line[-1].style.spacing if line else 0)
 
 
 def has_missing(line: Sequence[Letter]) -> bool:
@@ -106,22 +125,41 @@ def _shortened(line: Sequence[Letter], count: int) -> list[Letter]:
     return [*stripped(line[:count]), Letter(ELLIPSIS, line[max(count - 1, 0)].style)]
 
 
-def draw(image: Image.Image, line: Sequence[Letter], left: float, baseline: float) -> None:
-    """Draw onto an RGB picture. Colours' alpha is ignored but by the star, which is paler than the text around it."""
-    canvas = ImageDraw.Draw(image)
+def stamped(line: Sequence[Letter], left: float, baseline: float) -> list[Stamp]:
+    """Colours' alpha is ignored but by the star, which is paler than the text around it."""
+    found = []
     for piece in pieces(line):
         size = piece.style.size
         if piece.face is None:
-            mask = signs.star(round(size * signs.STAR_WIDTH)).point(lambda value: value * 2 // 3)
-            image.paste(piece.style.colour[:3], (round(left), round(baseline - 0.80 * size)), mask)
+            mask = stamps.faded(signs.star(round(size * signs.STAR_WIDTH)), 2 / 3)
+            found.append(Stamp(round(left), round(baseline - 0.80 * size), piece.style.colour[:3], mask))
         elif piece.face == faces.EMOJI:
-            picture = signs.emoji(piece.text, size)
-            image.paste(picture, (round(left), round(baseline + signs.EMOJI_DROP * size) - picture.height), picture)
+            ink, mask = signs.emoji(piece.text, size)
+            found.append(Stamp(round(left), round(baseline + signs.EMOJI_DROP * size) - ink.height, ink, mask))
         else:
-            font = faces.font(piece.face, size)
-            place, colour = (left, baseline), piece.style.colour[:3]
-            canvas.text(place, piece.text, fill=colour, font=font, anchor="ls", direction=_direction(piece.level))
+            found += _glyph_stamps(piece, left, baseline, piece.style.colour, 0)
         left += piece.width
+    return found
+
+
+def outlined(line: Sequence[Letter], left: float, baseline: float, stroke: int, colour: RGBA) -> list[Stamp]:
+    """The same letters `stroke` pixels fatter, without emoji: to be pressed first."""
+    found = []
+    for piece in pieces(line):
+        if piece.face not in (None, faces.EMOJI):
+            found += _glyph_stamps(piece, left, baseline, colour, stroke)
+        left += piece.width
+    return found
+
+
+def _glyph_stamps(piece: Piece, left: float, baseline: float, colour: RGBA, stroke: int) -> list[Stamp]:
+    mask, dx, dy, _ = piece.glyph(stroke)
+    return [Stamp(round(left) + dx, round(baseline) + dy, colour[:3], mask)] if mask else []
+
+
+def draw(image: Image.Image, line: Sequence[Letter], left: float, baseline: float) -> None:
+    """Draw onto an RGB picture."""
+    stamps.press(image, stamped(line, left, baseline))
 
 
 def _direction(level: int) -> str | None:

@@ -1,0 +1,71 @@
+"""Baseline JPEG of which only the changed rows are encoded.
+
+Every MCU row ends in a restart marker, so that no row needs another: a strip that is encoded by itself, its markers
+renumbered, is byte for byte what it would be within the whole.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Sequence
+
+from PIL import Image
+
+from app.poster.strips import Strip
+
+# The standard tables (no `optimize`): those of a strip would be others than those of the whole.
+_OPTIONS = {"subsampling": 2, "restart_marker_rows": 1}
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_SCAN, _END = 0xDA, b"\xff\xd9"
+
+
+def encode(image: Image.Image, quality: int) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=quality, **_OPTIONS)
+    return out.getvalue()
+
+
+class Rows:
+    """A picture's rows, encoded, for posters that differ from it in strips."""
+
+    def __init__(self, image: Image.Image, quality: int) -> None:
+        self.quality = quality
+        data = encode(image, quality)
+        scan = _scan_start(data)
+        self.size = len(data)
+        self._head = data[:scan]
+        # A strip's head is as long: it differs in its height alone.
+        self._rows = _RESTART.split(data[scan : -len(_END)])
+        self._marked = [row + _marker(i) for i, row in enumerate(self._rows)]
+
+    def splice(self, strips: Sequence[Strip]) -> bytes:
+        """Byte for byte what encoding the whole picture gives."""
+        parts, at = [self._head], 0
+        for strip in strips:
+            parts += self._marked[at : strip.first]
+            parts += self._encoded(strip)
+            at = strip.last
+        parts += self._marked[at:]
+        parts[-1] = parts[-1][: -len(_marker(0))]
+        return b"".join([*parts, _END])
+
+    def _encoded(self, strip: Strip) -> list[bytes]:
+        data = encode(strip.image, self.quality)
+        rows = _RESTART.split(data[len(self._head) : -len(_END)])
+        return [row + _marker(strip.first + i) for i, row in enumerate(rows)]
+
+
+def _marker(row: int) -> bytes:
+    return bytes((0xFF, 0xD0 + row % 8))
+
+
+def _scan_start(data: bytes) -> int:
+    """Where the first row's bytes begin."""
+    at = 2
+    while True:
+        marker, length = data[at + 1], int(struct.unpack_from(">H", data, at + 2)[0])
+        at += 2 + length
+        if marker == _SCAN:
+            return at

@@ -8,7 +8,7 @@ all of Redis stands still while a script runs. All of it runs as *system*.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
@@ -39,7 +39,7 @@ DAYS_BACK = 3
 _pack = msgspec.msgpack.Encoder().encode
 _OLDEST = text("""
     SELECT merchant_id, campaign_id, array_agg(id) FROM counter_repairs
-    GROUP BY merchant_id, campaign_id ORDER BY min(requested_at) LIMIT 1
+    GROUP BY merchant_id, campaign_id ORDER BY min(requested_at) LIMIT :most
 """)
 _OWED = text("SELECT array_agg(id) FROM counter_repairs WHERE merchant_id = :merchant AND campaign_id = :campaign")
 _DONE = text("DELETE FROM counter_repairs WHERE merchant_id = :merchant AND id = ANY(:ids)")
@@ -55,9 +55,10 @@ class Request:
     ids: list[UUID]
 
 
-async def next_request(session: AsyncSession) -> Request | None:
-    row = (await session.execute(_OLDEST)).one_or_none()
-    return None if row is None else Request(*row)
+async def next_request(session: AsyncSession, *, shards: int = 1, without: Collection[int] = ()) -> Request | None:
+    """What has waited longest, `without` these shards'."""
+    rows = await session.execute(_OLDEST, {"most": None if without else 1})
+    return next((Request(*row) for row in rows if shard_of(row.campaign_id, shards) not in without), None)
 
 
 async def request_for(session: AsyncSession, merchant_id: UUID, campaign_id: UUID) -> Request:

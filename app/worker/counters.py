@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from uuid import UUID
 
 from app.kit import clock, logging
 from app.resources import Resources
 from app.tracking import live, metrics, positions, repair, rows, stream
 from app.tracking.keys import shard_of
+from app.tracking.repair import Request
 from app.worker import tracking
 
 log = logging.get(__name__)
@@ -20,20 +21,26 @@ DRAIN_PAUSE = 0.02
 
 
 async def repair_counters(resources: Resources) -> int:
-    """The campaign that has waited longest; how many there were."""
-    try:
-        async with resources.db.system() as session:
-            request = await repair.next_request(session)
-        if request is None:
-            await _show_again(resources)
-            return 0
-        await repair_campaign(resources, request.merchant_id, request.campaign_id)
-        async with resources.db.system() as session:
-            await repair.finish(session, request)
-    except live.AWAY as error:
-        log.warning("redis_away", task="repair_counters", error=repr(error))
-        return 0
-    return 1
+    """The campaign that has waited longest, of those whose part of Redis is there; how many there were."""
+    away: set[int] = set()
+    while (request := await _next_request(resources, away)) is not None:
+        try:
+            await repair_campaign(resources, request.merchant_id, request.campaign_id)
+        except live.AWAY as error:
+            shard = shard_of(request.campaign_id, resources.settings.track_shards)
+            log.warning("redis_away", task="repair_counters", shard=shard, error=repr(error))
+            away.add(shard)
+        else:
+            async with resources.db.system() as session:
+                await repair.finish(session, request)
+            return 1
+    await _show_again(resources, away)
+    return 0
+
+
+async def _next_request(resources: Resources, away: Collection[int]) -> Request | None:
+    async with resources.db.system() as session:
+        return await repair.next_request(session, shards=resources.settings.track_shards, without=away)
 
 
 async def repair_campaign(
@@ -81,11 +88,14 @@ async def pieces(resources: Resources, merchant_id: UUID, campaign_id: UUID) -> 
         after = piece[-1]
 
 
-async def _show_again(resources: Resources) -> None:
+async def _show_again(resources: Resources, away: Collection[int]) -> None:
     shards = resources.settings.track_shards
-    for shard in range(shards):
-        async with resources.db.system() as session:
-            await repair.show_again(session, resources.redis, shard=shard, shards=shards)
+    for shard in set(range(shards)).difference(away):
+        try:
+            async with resources.db.system() as session:
+                await repair.show_again(session, resources.redis, shard=shard, shards=shards)
+        except live.AWAY as error:
+            log.warning("redis_away", task="repair_counters", shard=shard, error=repr(error))
 
 
 async def catch_up(resources: Resources, seconds: float) -> bool:

@@ -18,8 +18,10 @@ from app.db.migrations import upgrade
 from app.main import create_app
 from app.resources import Resources
 from app.settings import Settings, get_settings
+from app.tracking import store
 from app.tracking.hits import Hit
 from app.tracking.keys import Keys, shard_of
+from app.worker import counters as counters_worker
 from tests.factories import MerchantFixture
 from tests.factories.cluster import Master, OwnCluster
 from tests.factories.tracking import Link, differences, drain_all, make_hit, make_link, settle, stored
@@ -122,8 +124,11 @@ async def test_a_killed_masters_shards_go_to_postgres_and_come_back(
         assert (await http.get("/readyz")).json()["redis"] == "away"
         assert await stored(resources, links[3]) == {"clicks": 6, "unique_visitors": 2}
         assert [await shown(api, link) for link in links] == [(6, 2)] * SHARDS
-        # The living ones' streams are drained meanwhile.
+        # The living ones' streams are drained meanwhile, and their counters repaired, whoever waits longer.
         assert await drain_all(resources) == 3 * (SHARDS - 1)
+        await spoil(resources, cluster, links[0])
+        assert await counters_worker.repair_counters(resources) == 1
+        assert await shown(api, links[0]) == (6, 2)
     await used_again(resources)
     assert (await http.get("/readyz")).json()["redis"] == "ok"
     await resources.tracker.record(visits(links))
@@ -157,6 +162,14 @@ async def test_a_slot_on_its_way_is_bypassed_and_followed(
     assert target.client.exists(Keys(2).campaign(link.target.campaign_id))
     assert await stored(resources, link) == {"clicks": 9, "unique_visitors": 2}
     assert await shown(api, link) == (9, 2)
+
+
+async def spoil(resources: Resources, cluster: OwnCluster, link: Link) -> None:
+    """A counter that is wrong, and known to be."""
+    keys = Keys(shard_of(link.target.campaign_id, SHARDS))
+    assert master_of(cluster, keys.shard).client.hincrby(keys.campaign(link.target.campaign_id), "clicks", 5)
+    async with resources.db.system() as session:
+        await store.ask_repairs(session, [(link.target.merchant_id, link.target.campaign_id)])
 
 
 async def used_again(resources: Resources) -> None:

@@ -57,13 +57,13 @@ class OwnValkey:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        self._send(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         assert self.process is not None
         self.process.wait(PATIENCE)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """What is kept in memory only is lost."""
+        """What is kept in memory only is lost: all of it, unless the server is durable."""
         self.stop()
         try:
             yield
@@ -73,25 +73,25 @@ class OwnValkey:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Takes connections and commands, and answers none."""
-        self._send(signal.SIGSTOP)
+        self.send(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._send(signal.SIGCONT)
+            self.send(signal.SIGCONT)
 
-    def _send(self, sign: signal.Signals) -> None:
+    def send(self, sign: signal.Signals) -> None:
         assert self.process is not None
         os.kill(self.process.pid, sign)
 
 
 @contextmanager
-def own_valkey() -> Iterator[OwnValkey]:
+def own_valkey(*, durable: bool = False) -> Iterator[OwnValkey]:
     account = find_account()
     # Short, because a socket's path has at most 107 bytes; reachable for the servers' user.
     folder = Path(mkdtemp(prefix="ivt-trk-", dir="/tmp"))
     account.own(folder)
     home = open_home(account, folder / "valkey")
-    program = valkey.make_program(account, redis_server(), home, folder, durable=False)
+    program = valkey.make_program(account, redis_server(), home, folder, durable=durable)
     server = OwnValkey(f"unix://{folder / valkey.SOCKET}", program)
     server.start()
     try:

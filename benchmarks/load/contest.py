@@ -16,6 +16,7 @@ from benchmarks.load.plan import Plan, Report, Shot
 from benchmarks.load.servers import Served
 from proofs.frame.report import Figure
 from proofs.frame.stage import Stage
+from tests.factories.tracking import settle
 
 WARM_SECONDS = 0.4
 MOST_REQUESTS = 500_000
@@ -43,9 +44,14 @@ class Ammunition:
 
 @dataclass(slots=True)
 class Results:
-    """Reports by server, one of each in every round."""
+    """Reports by server, one of each in every round; `first`: those of the round that does not count."""
 
     reports: dict[str, list[Report]]
+    first: list[Report] = field(default_factory=list)
+
+    @property
+    def everybody(self) -> list[Report]:
+        return [*self.first, *(report for reports in self.reports.values() for report in reports)]
 
     def ratio(self, name: str, to: str, of: Callable[[Report], float] = lambda report: report.rate) -> float:
         """The median over the rounds: what disturbs a round, disturbs both."""
@@ -57,17 +63,17 @@ class Results:
 
     @property
     def is_right(self) -> bool:
-        return all(report.is_right for reports in self.reports.values() for report in reports)
+        return all(report.is_right for report in self.everybody)
 
 
 def say_how(results: Results) -> None:
     """Round by round, with what went wrong."""
     for name, reports in results.reports.items():
         say(f"  {name}: {_row(reports)}")
-    everybody = [report for reports in results.reports.values() for report in reports]
-    say(f"  others took {statistics.median(report.elsewhere for report in everybody):.0%} of the machine")
-    for fault in (fault for report in everybody for fault in report.faults):
-        say(f"  {fault}")
+    say(f"  others took {statistics.median(report.elsewhere for report in results.everybody):.0%} of the machine")
+    for report in results.everybody:
+        for fault in report.faults:
+            say(f"  {fault}")
 
 
 def _row(reports: Sequence[Report]) -> str:
@@ -89,11 +95,13 @@ class Contest:
     fired: int = 0
 
     async def run(self, setting: Setting, names: Sequence[str]) -> Results:
+        """After a round that does not count, in which codes are looked up for the first time."""
         results = Results({name: [] for name in names})
         order = list(names)
-        for _ in range(setting.rounds):
+        for number in range(setting.rounds + 1):
             for name in order:
-                results.reports[name].append(await self._fire(name, setting))
+                report = await self._fire(name, setting)
+                (results.reports[name] if number else results.first).append(report)
             order = order[1:] + order[:1]
         return results
 
@@ -120,11 +128,16 @@ class Contest:
 
     async def counted(self, name: str, crowd: Crowd) -> Figure:
         """Every acknowledged event, found with its participant and in its counter; and no other."""
+        expected, remarks = +self.acknowledged, []
         found = await read_counters(self.stage, crowd)
-        expected = +self.acknowledged
+        if found != expected:
+            # Batches that Redis was too slow for are in Postgres; the worker puts its counters right.
+            remarks.append(f"{abs(expected.total() - found.total())} events went by Postgres")
+            await settle(self.stage.resources)
+            found = await read_counters(self.stage, crowd)
         differ = [key for key in found.keys() | expected.keys() if found[key] != expected[key]]
         total, wanted = found.total(), expected.total()
-        remarks = [f"{crowd.codes[place]} {counter}: {found[place, counter]}" for place, counter in differ[:5]]
+        remarks += [f"{crowd.codes[place]} {counter}: {found[place, counter]}" for place, counter in differ[:5]]
         is_same = not differ and wanted > 0
         return Figure(
             f"{name}.counted", total, "events", wanted, _share(total, wanted), "= acknowledged", is_same, remarks
@@ -145,7 +158,7 @@ async def read_counters(stage: Stage, crowd: Crowd) -> Tally:
     for (_, counter), number in found.items():
         sums[counter] += number
     assert +sums == +Counter(campaign), f"campaign {campaign}, its participants {dict(sums)}"
-    return found
+    return +found
 
 
 def _numbers(answer: dict[bytes, bytes]) -> dict[str, int]:

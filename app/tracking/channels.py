@@ -19,6 +19,8 @@ REGISTER_SECONDS = 1.0
 # After a failure: while Postgres is away, nobody waits for it because of a name.
 PAUSE_SECONDS = 3.0
 ATTEMPTS = 5
+# Names of many campaigns at once must leave the pool's connections to others.
+MOST_AT_ONCE = 2
 RESERVED = frozenset({rules.DIRECT, rules.OTHER})
 
 Register = Callable[[UUID, UUID, str], Awaitable[frozenset[str]]]
@@ -30,6 +32,7 @@ class Channels:
     def __init__(self, register: Register, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._register, self._clock = register, clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
         self._paused_until = 0.0
 
     def at_hand(self, campaign: KnownCampaign, name: str) -> str | None:
@@ -51,7 +54,8 @@ class Channels:
                 found = self.at_hand(campaign, name)
                 if found is not None:
                     return found
-                await self._ask(campaign, name)
+                async with self._turns:
+                    await self._ask(campaign, name)
         return rules.OTHER
 
     async def _ask(self, campaign: KnownCampaign, name: str) -> None:

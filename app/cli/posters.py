@@ -119,14 +119,14 @@ async def draw_all(resources: Resources, job: Job) -> Outcome:
 
 
 async def compose(resources: Resources, job: Job, ids: list[str]) -> tuple[Template, list[PosterInput]]:
-    own, public_url = {"merchant_id": job.merchant_id}, resources.settings.public_url
     async with resources.db.tenant(job.merchant_id) as session:
-        campaign = await campaigns.get(session, **own, campaign_id=job.campaign_id)
-        template, shared = await posters.of_campaign(session, campaign=campaign)
-        people = [await queries.get_participant(session, **own, participant_id=one) for one in ids]
-        return template, [
-            await posters.personal(session, campaign, shared, one, public_url=public_url) for one in people
-        ]
+        return await posters.of_many(
+            session,
+            merchant_id=job.merchant_id,
+            campaign_id=job.campaign_id,
+            participant_ids=ids,
+            public_url=resources.settings.public_url,
+        )
 
 
 async def draw(resources: Resources, template: Template, poster: PosterInput, folder: Path) -> int | Failure:

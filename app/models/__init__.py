@@ -4,6 +4,7 @@ from app.db.base import Base
 from app.db.outbox import OutboxEvent
 from app.models.campaigns import Campaign, CampaignChannel, CampaignRule
 from app.models.commissions import Commission
+from app.models.jobs import Job, JobPoster
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import AvatarFetch, Member
 from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
@@ -37,6 +38,8 @@ __all__ = [
     "CounterRepair",
     "EventKey",
     "IdempotencyKey",
+    "Job",
+    "JobPoster",
     "LedgerAccount",
     "LedgerEntry",
     "LedgerTransaction",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,9 +38,31 @@ async def of_participant(
     return template, await personal(session, campaign, poster, participant, public_url=public_url)
 
 
-async def of_campaign(session: AsyncSession, *, campaign: Campaign) -> Composed:
-    """What the posters of a campaign share: its template and its texts."""
-    return await template_of(session, campaign=campaign), await _texts(session, campaign)
+async def of_campaign(session: AsyncSession, *, campaign: Campaign, template_id: str | None = None) -> Composed:
+    """What the posters of a campaign share: its texts, and its template or the one that is asked for."""
+    if template_id is not None:
+        template = await templates.find(session, merchant_id=campaign.merchant_id, template_id=template_id)
+    else:
+        template = await template_of(session, campaign=campaign)
+    return template, await _texts(session, campaign)
+
+
+async def of_many(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    campaign_id: str,
+    participant_ids: Sequence[str],
+    public_url: str,
+    template_id: str | None = None,
+) -> tuple[Template, list[PosterInput]]:
+    """The campaign's template, and what each of its participants' posters shows, in turn."""
+    campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
+    template, shared = await of_campaign(session, campaign=campaign, template_id=template_id)
+    people = [
+        await queries.get_participant(session, merchant_id=merchant_id, participant_id=p) for p in participant_ids
+    ]
+    return template, [await personal(session, campaign, shared, person, public_url=public_url) for person in people]
 
 
 async def personal(

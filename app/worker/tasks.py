@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, text
 from app.models import IdempotencyKey, PhoneCode
 from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
-from app.worker import avatars, campaigns, commissions, counters, rewards, tracking, webhooks
+from app.worker import avatars, campaigns, commissions, counters, posters, rewards, tracking, webhooks
 from app.worker.loop import Task
 
 
@@ -29,12 +29,14 @@ async def forget_old_codes(resources: Resources) -> int:
 TASKS = (
     Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
     Task("drain_streams", tracking.keep_draining, every_seconds=0.1),
+    Task("draw_posters", posters.draw_posters, every_seconds=1),
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
     Task("fetch_avatars", avatars.fetch_avatars, every_seconds=1),
     Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
     Task("forget_event_origins", tracking.forget_event_origins, every_seconds=3600),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),
     Task("forget_old_codes", forget_old_codes, every_seconds=3600),
+    Task("forget_posters", posters.forget_posters, every_seconds=600),
     Task("grant_owed_rewards", rewards.grant_owed, every_seconds=2),
     Task("make_event_partitions", tracking.make_event_partitions, every_seconds=3600),
     Task("release_holds", commissions.release_holds, every_seconds=2),

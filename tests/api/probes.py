@@ -21,6 +21,7 @@ PATH_NAMES = {
     "campaign_id": "$cmp",
     "delivery_id": "$dlv",
     "endpoint_id": "$whe",
+    "job_id": "$job",
     "key_id": "$key",
     "member_id": "$mbr",
     "order_id": "$ord",
@@ -72,6 +73,7 @@ BODIES: dict[str, list[Any]] = {
     "POST /v1/campaigns/{campaign_id}/participants": [
         {"member": member, "invite_code": "$invite_code"} for member in MEMBERS
     ],
+    "POST /v1/campaigns/{campaign_id}/posters": [{"participant_ids": ["$ptc"], "template_id": "$tpl"}],
     "POST /v1/events": [[{"event_id": "$new", "type": "click", "invite_code": "$invite_code"}]],
     "POST /v1/members/{member_id}/payee-accounts": [
         {"kind": "alipay", "account": "zhang@example.com", "real_name": "张小明"}

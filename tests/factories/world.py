@@ -28,6 +28,8 @@ from app.models import (
 from app.payouts import exports
 from app.payouts import service as payouts
 from app.poster import BUILTIN
+from app.referrals import poster_jobs
+from app.referrals.poster_jobs import Wish
 from app.resources import Resources
 from tests.factories.campaigns import make_campaign, make_participant
 from tests.factories.merchants import MerchantFixture
@@ -64,9 +66,14 @@ async def _people(session: AsyncSession, merchant_id: str) -> World:
     session.add(referral)
     await session.flush()
     reward = await _reward(session, referral, promoter)
+    wish = Wish([promoter.id], template_id=None, format="jpeg")
+    job = await poster_jobs.start(
+        session, merchant_id=merchant_id, campaign_id=campaign.id, wish=wish, now=clock.utcnow()
+    )
     member = await session.get_one(Member, (merchant_id, promoter.member_id))
     return {
         "cmp": campaign.id,
+        "job": job.id,
         "ptc": promoter.id,
         "ptc2": friend.id,
         "mbr": promoter.member_id,

@@ -1,0 +1,74 @@
+"""Jobs of posters: one piece at a time, so that every job gets on and a crash costs one piece."""
+
+from __future__ import annotations
+
+import asyncio
+
+from app.kit.errors import InvitreeError, Unavailable
+from app.poster import PosterInput, Template
+from app.poster.render import Format
+from app.referrals import poster_jobs, posters
+from app.referrals.poster_jobs import Drawn, Piece
+from app.resources import Resources
+
+# Longer than a piece takes where every poster takes its longest.
+LEASE_SECONDS = 180
+PAUSE_SECONDS = 2
+SUFFIXES = {"jpeg": "jpg"}
+
+
+async def draw_posters(resources: Resources) -> int:
+    """How many posters were drawn; 0 also where the renderer is busy with what people wait for."""
+    async with resources.db.system() as session:
+        piece = await poster_jobs.claim(session, seconds=LEASE_SECONDS)
+    if piece is None:
+        return 0
+    try:
+        drawn = await _draw(resources, piece)
+    except Unavailable:
+        async with resources.db.system() as session:
+            await poster_jobs.let_go(session, piece, seconds=PAUSE_SECONDS)
+        return 0
+    async with resources.db.system() as session:
+        await poster_jobs.keep(session, piece, drawn)
+    return len(drawn)
+
+
+async def _draw(resources: Resources, piece: Piece) -> list[Drawn]:
+    try:
+        template, people = await _composed(resources, piece)
+    except InvitreeError as error:  # the template is gone, or its pictures are: nothing of the piece can be had
+        return [Drawn(number, error=error.code) for number, _ in piece.posters]
+    work = [_draw_one(resources, piece, template, *each) for each in zip(piece.posters, people, strict=True)]
+    return list(await asyncio.gather(*work))
+
+
+async def _composed(resources: Resources, piece: Piece) -> tuple[Template, list[PosterInput]]:
+    async with resources.db.tenant(piece.merchant_id) as session:
+        return await posters.of_many(
+            session,
+            merchant_id=piece.merchant_id,
+            campaign_id=piece.campaign_id,
+            participant_ids=[participant_id for _, participant_id in piece.posters],
+            public_url=resources.settings.public_url,
+            template_id=piece.template_id,
+        )
+
+
+async def _draw_one(
+    resources: Resources, piece: Piece, template: Template, place: tuple[int, str], person: PosterInput
+) -> Drawn:
+    number, _ = place
+    form: Format = piece.format  # type: ignore[assignment]  # checked when the job was asked for
+    try:
+        content = await resources.renderer.render(template, person, form)
+    except Unavailable:
+        raise
+    except InvitreeError as error:
+        return Drawn(number, error=error.code)
+    return Drawn(number, f"{person.invite_code}.{SUFFIXES.get(form, form)}", content)
+
+
+async def forget_posters(resources: Resources) -> int:
+    async with resources.db.system() as session:
+        return await poster_jobs.forget(session)

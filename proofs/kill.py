@@ -18,7 +18,6 @@ from sqlalchemy import text
 from app.cli.output import progress
 from app.embedded.processes import mark_of
 from app.kit import ids
-from app.tracking import live
 from proofs.frame import truth
 from proofs.frame.command import Entry
 from proofs.frame.diary import Diary
@@ -140,7 +139,7 @@ async def watching(killing: Killing) -> AsyncIterator[None]:
 async def _watch(killing: Killing) -> None:
     while True:
         await asyncio.sleep(0.1)
-        with contextlib.suppress(*live.AWAY, Exception):
+        with contextlib.suppress(Exception):  # what is down cannot be read
             await _read_once(killing)
 
 
@@ -150,7 +149,7 @@ async def _read_once(killing: Killing) -> None:
     told = dict(killing.diary.told)
     async with resources.db.system() as session:
         owed = await session.scalar(_OWED, {"campaign": ids.decode("cmp", campaign_id)})
-    counters = await live.read_campaign(resources.redis, resources.settings.track_shards, campaign_id)
+    counters = await truth.live_counters(resources, campaign_id)
     if counters is None:
         return
     killing.reads += 1

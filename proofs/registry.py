@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from proofs import fuzz, kill, race_signup, redis_away, tenants
+from proofs import crash_points, fuzz, kill, race_signup, redis_away, seeded_bugs, tenants
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 
-PROOFS: tuple[Entry[Finding], ...] = (fuzz.PROOF, race_signup.PROOF, tenants.PROOF, kill.PROOF, redis_away.PROOF)
+PROOFS: tuple[Entry[Finding], ...] = (
+    fuzz.PROOF,
+    race_signup.PROOF,
+    tenants.PROOF,
+    kill.PROOF,
+    redis_away.PROOF,
+    crash_points.PROOF,
+    seeded_bugs.PROOF,
+)

@@ -88,7 +88,7 @@ class Traffic:
         clients = [Client(self, number) for number in range(self.connections)]
 
         async def act(client: Client, times: int) -> None:
-            with contextlib.closing(client.line):
+            with contextlib.closing(client):
                 for _ in range(times):
                     await client.act()
 
@@ -104,12 +104,19 @@ class Client:
     def __init__(self, traffic: Traffic, number: int) -> None:
         self.traffic, self.diary, self.scene = traffic, traffic.diary, traffic.scene
         self.dice = random.Random(traffic.seed * 10_007 + number)
-        self.line = Line(traffic.addresses[number % len(traffic.addresses)], patience=traffic.patience)
+        self.number, self.line = number, self._dial(number)
         self.cookies: list[str | None] = [None] * 3
         self.sold: list[tuple[str, int]] = []
 
+    def _dial(self, number: int) -> Line:
+        addresses = self.traffic.addresses
+        return Line(addresses[number % len(addresses)], patience=self.traffic.patience)
+
+    def close(self) -> None:
+        self.line.close()
+
     async def live(self) -> None:
-        with contextlib.closing(self.line):
+        with contextlib.closing(self):
             while not self.traffic.stopping:
                 await self.act()
                 await asyncio.sleep(self.dice.expovariate(1) * self.traffic.pause)
@@ -299,7 +306,9 @@ class Client:
             answer = await asking
         except BROKEN as error:
             self.diary.broken[type(error).__name__] += 1
-            # As a browser would, which does not hammer on a closed door.
+            # As a balancer does: on to the next server, without hammering on a closed door.
+            self.number += 1
+            self.line = self._dial(self.number)
             await asyncio.sleep(0.02)
             return None
         self.diary.statuses[answer.status] += 1

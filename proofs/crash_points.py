@@ -1,0 +1,116 @@
+"""At every step between a click and its row the process dies, or its call fails, and all comes out as if it had not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from sqlalchemy import text
+from uuid_utils.compat import uuid7
+
+from app.cli.output import progress
+from app.kit import ids
+from app.tracking.keys import Keys, shard_of
+from proofs.frame import forks, truth
+from proofs.frame.command import Entry
+from proofs.frame.report import Finding
+from proofs.frame.stage import Stage
+from proofs.frame.traffic import TRACKING, Scene, Traffic, open_scene
+from proofs.sabotage import failpoints
+
+QUICK = (
+    *("batch-after-script", "batch-script-late", "fallback-unanswered", "drain-before-rollups", "drain-before-commit"),
+    *("drain-commit-unanswered", "drain-before-trim", "repair-before-campaign"),
+)
+ACTIONS = 96
+CONNECTIONS = 12
+FIRE_PATIENCE = 15.0
+PATIENCE = 900
+_ASK = text("INSERT INTO counter_repairs (merchant_id, id, campaign_id) VALUES (:merchant, :id, :campaign)")
+
+
+async def run(stage: Stage, quick: bool) -> Finding:
+    chosen = [name for name in (*failpoints.API, *failpoints.WORKER) if not quick or name in QUICK]
+    load, silent, faults = 0, [], []
+    with forks.api(stage) as steady, progress() as bar:
+        for name in bar.track(chosen, description="failpoints"):
+            case = in_worker if name in failpoints.WORKER else in_api
+            fired, found, requests = await case(stage, steady, [name])
+            load += requests
+            silent += [] if fired else [name]
+            faults += [f"{name}: {fault}" for fault in found]
+    injected = len(chosen) - len(silent)
+    faults += [f"{name}: was never reached" for name in silent]
+    return Finding(
+        expected={"failpoints reached": len(chosen), "recovered to another state": 0},
+        found={"failpoints reached": injected, "recovered to another state": len(faults) - len(silent)},
+        load=load,
+        injected=injected,
+        least_load=len(chosen) * ACTIONS,
+        least_injected=len(chosen),
+        faults=faults,
+    )
+
+
+PROOF = Entry("crash-points", run, seconds=PATIENCE)
+Case = tuple[bool, list[str], int]
+
+
+async def in_api(stage: Stage, steady: forks.Fork, names: Sequence[str], in_worker: Sequence[str] = ()) -> Case:
+    """Two servers, one of them sabotaged; whether it struck, what came out wrong, and how many requests there were."""
+    scene = await open_scene(stage, inviters=6)
+    with ExitStack() as running:
+        sabotaged = running.enter_context(forks.api(stage, *names))
+        running.enter_context(forks.worker(stage, *in_worker))
+        traffic = new_traffic(scene, steady, sabotaged)
+        await traffic.settle(ACTIONS)
+        faults = await wrongs(stage, traffic)
+    return sabotaged.has_fired, faults, traffic.diary.load
+
+
+async def in_worker(stage: Stage, steady: forks.Fork, names: Sequence[str]) -> Case:
+    """The sabotaged worker drains, and repairs counters that somebody has spoilt; then another takes over."""
+    scene = await open_scene(stage, inviters=6)
+    traffic = new_traffic(scene, steady)
+    await truth.end_leases(stage.resources)
+    with forks.worker(stage, *names) as sabotaged:
+        await traffic.settle(ACTIONS // 2)
+        await spoil(stage, scene)
+        await traffic.settle(ACTIONS // 2)
+        await until_fired(sabotaged)
+    with forks.worker(stage):
+        faults = await wrongs(stage, traffic)
+    return sabotaged.has_fired, faults, traffic.diary.load
+
+
+def new_traffic(scene: Scene, *servers: forks.Fork) -> Traffic:
+    addresses = [server.base_url for server in servers]
+    return Traffic(scene, addresses, connections=CONNECTIONS, mix=TRACKING, patience=3.0)
+
+
+async def until_fired(sabotaged: forks.Fork) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRE_PATIENCE):
+            while not sabotaged.has_fired:  # noqa: ASYNC110 - another process' doing
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.1)
+
+
+async def spoil(stage: Stage, scene: Scene) -> None:
+    """Live counters that are wrong, and the request to set them right."""
+    merchant, campaign = ids.decode("mch", scene.merchant.test_id), ids.decode("cmp", scene.campaign.id)
+    keys = Keys(shard_of(campaign, stage.resources.settings.track_shards))
+    for key in (keys.campaign(campaign), *(keys.participant(ids.decode("ptc", one.id)) for one in scene.inviters)):
+        await stage.resources.redis.hincrby(key, "clicks", 1_000)
+    async with stage.resources.db.system() as session:
+        await session.execute(_ASK, {"merchant": merchant, "id": uuid7(), "campaign": campaign})
+
+
+async def wrongs(stage: Stage, traffic: Traffic) -> list[str]:
+    try:
+        found = await truth.tracking(stage, traffic.scene, traffic.diary)
+    except TimeoutError:
+        return ["the stream was not drained"]
+    return [f"{number} {name}" for name, number in found.items() if number] + traffic.diary.faults

@@ -1,0 +1,7 @@
+"""Reading this module knows all sabotages by their names."""
+
+from __future__ import annotations
+
+from proofs.sabotage import CATALOGUE as CATALOGUE
+from proofs.sabotage import bugs as bugs
+from proofs.sabotage import failpoints as failpoints

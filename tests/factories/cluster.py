@@ -32,6 +32,7 @@ class Master:
     """One server, and a client of it that is no cluster's."""
 
     port: int
+    bus: int
     server: OwnValkey
     client: Redis
 
@@ -45,16 +46,26 @@ class Master:
         found = client.execute_command("CLUSTER", *words)
         return found.decode() if isinstance(found, bytes) else found
 
+    def is_synced(self) -> bool:
+        return bool(self.client.info("replication").get("master_link_status") == "up")
+
+    def holds_for_master(self, other: Master) -> bool:
+        return any(
+            line.split()[0] == other.id and "master" in line.split()[2] for line in self.ask("NODES").splitlines()
+        )
+
     def sees_all(self) -> bool:
         try:
             told = str(self.ask("INFO"))
         except (RedisError, OSError):
             return False
-        return "cluster_state:ok" in told and f"cluster_known_nodes:{MASTERS}" in told and "fail:0" in told
+        wanted = ("state:ok", f"slots_assigned:{REDIS_CLUSTER_HASH_SLOTS}", f"known_nodes:{MASTERS}", "slots_fail:0")
+        return all(f"cluster_{part}\r" in told for part in wanted)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCluster:
+    folder: Path
     masters: list[Master]
 
     @property
@@ -63,6 +74,16 @@ class OwnCluster:
 
     def owner(self, slot: int) -> Master:
         return self.masters[slot * MASTERS // REDIS_CLUSTER_HASH_SLOTS]
+
+    def add_replica(self, cleanup: ExitStack, master: Master) -> Master:
+        """Synchronized; to be forgotten by the masters in the end."""
+        port, bus = free_ports(2)
+        replica = start_master(cleanup, find_account(), self.folder / "replica", port, bus)
+        replica.ask("MEET", "127.0.0.1", master.port, master.bus)
+        until(lambda: all(replica.id in each.ask("NODES") for each in self.masters))
+        replica.ask("REPLICATE", master.id)
+        until(replica.is_synced)
+        return replica
 
     def wait(self) -> None:
         until(lambda: all(master.sees_all() for master in self.masters))
@@ -87,13 +108,13 @@ def own_cluster() -> Iterator[OwnCluster]:
             start_master(cleanup, account, folder / f"node-{place}", port, bus)
             for place, (port, bus) in enumerate(zip(ports[::2], ports[1::2], strict=True))
         ]
-        cluster = OwnCluster(masters)
+        cluster = OwnCluster(folder, masters)
         for place, master in enumerate(masters):
             # Rounded up, so that `owner` finds the same by rounding down.
             first, last = (-(-REDIS_CLUSTER_HASH_SLOTS * edge // MASTERS) for edge in (place, place + 1))
             master.ask("ADDSLOTSRANGE", first, last - 1)
             master.ask("SET-CONFIG-EPOCH", place + 1)
-            master.ask("MEET", "127.0.0.1", masters[0].port, ports[1])
+            master.ask("MEET", "127.0.0.1", masters[0].port, masters[0].bus)
         cluster.wait()
         yield cluster
 
@@ -107,12 +128,14 @@ def start_master(cleanup: ExitStack, account: Account, folder: Path, port: int, 
         "port": port,
         "cluster-port": bus,
         "cluster-enabled": "yes",
-        "cluster-node-timeout": 1000,
+        # Longer than any test lets one stand still.
+        "cluster-node-timeout": 5000,
         # One master's death is not the others'.
         "cluster-require-full-coverage": "no",
         "dir": "./",
         "save": "",
         "appendonly": "no",
+        "repl-diskless-sync-delay": 0,
     }
     command = [str(binary), *(word for name, value in settings.items() for word in (f"--{name}", str(value)))]
     program = Program(
@@ -125,7 +148,7 @@ def start_master(cleanup: ExitStack, account: Account, folder: Path, port: int, 
     server = OwnValkey(f"redis://127.0.0.1:{port}", program)
     server.start()
     cleanup.callback(server.stop)
-    return Master(port, server, cleanup.enter_context(Redis(port=port, socket_timeout=1.0)))
+    return Master(port, bus, server, cleanup.enter_context(Redis(port=port, socket_timeout=1.0)))
 
 
 def free_ports(count: int) -> list[int]:

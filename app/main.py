@@ -8,9 +8,10 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from app import __version__, h5
-from app.api import errors, health, invite_links, posters, v1
+from app.api import errors, health, posters, v1
 from app.api.docs import DESCRIPTION, install_docs
-from app.api.middleware import Edge
+from app.api.hot.front import Front
+from app.api.middleware import Edge, default_headers
 from app.db import roles
 from app.kit import logging
 from app.resources import open_resources
@@ -21,17 +22,19 @@ from app.tracking.announcements import followed
 def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or get_settings()
     logging.configure(settings.log_level, as_json=settings.log_json)
+    tell = errors.teller(page=h5.error_page, page_prefixes=h5.PREFIXES)
+    defaults = default_headers(https=settings.public_url.startswith("https://"))
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
             await roles.require_bound(resources.db)
-            app.state.resources = resources
+            front.open(resources, Edge(front, defaults=defaults, tell=tell))
             codes, url = resources.tracker.codes, settings.database_system_url
-            async with followed(codes, resources.db, url) as app.state.announcements:
+            async with followed(codes, resources.db, url) as front.state.announcements:
                 yield
 
-    app = FastAPI(
+    front = Front(
         title="Invitree",
         version=__version__,
         description=DESCRIPTION,
@@ -41,13 +44,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         strict_content_type=True,
         redirect_slashes=False,
     )
-    tell = errors.teller(page=h5.error_page, page_prefixes=h5.PREFIXES)
-    errors.install(app, tell)
-    install_docs(app)
-    app.include_router(health.router)
-    app.include_router(v1.router)
-    app.include_router(invite_links.router)
-    app.include_router(posters.router)
-    app.include_router(h5.router)
-    app.add_middleware(Edge, https=settings.public_url.startswith("https://"), tell=tell)
-    return app
+    errors.install(front, tell)
+    install_docs(front)
+    front.include_router(health.router)
+    front.include_router(v1.router)
+    front.include_router(posters.router)
+    front.include_router(h5.router)
+    front.add_middleware(Edge, defaults=defaults, tell=tell)
+    return front

@@ -68,7 +68,7 @@ async def get_principal(
         raise Unauthorized("api_key_missing", "Send `Authorization: Bearer ivt_live_…` or `ivt_test_…`.")
     async with resources.db.system() as session:
         principal = await keys.authenticate(session, secret=credentials.credentials, keyring=get_keyring())
-    _require(principal, "read" if request.method in {"GET", "HEAD"} else "write")
+    require_scope(principal, "read" if request.method in {"GET", "HEAD"} else "write")
     structlog.contextvars.bind_contextvars(merchant_id=principal.merchant_id, key_id=principal.key_id)
     return principal
 
@@ -76,7 +76,8 @@ async def get_principal(
 PrincipalDep = Annotated[Principal, Depends(get_principal)]
 
 
-def _require(principal: Principal, scope: str) -> None:
+def require_scope(principal: Principal, scope: str) -> None:
+    """Forbidden `scope_missing` where the key may not."""
     if not principal.may(scope):
         raise Forbidden("scope_missing", f"This key lacks the scope `{scope}`.")
 
@@ -85,7 +86,7 @@ def needs_scope(scope: str) -> Any:
     """For `dependencies=[…]` of routes that ask for more than `read` or `write`."""
 
     def check(principal: PrincipalDep) -> None:
-        _require(principal, scope)
+        require_scope(principal, scope)
 
     return Depends(check)
 

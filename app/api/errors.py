@@ -61,14 +61,19 @@ def translate(error: Exception) -> InvitreeError | None:
 
 
 def teller(*, page: Tell, page_prefixes: tuple[str, ...]) -> Tell:
-    """Below `page_prefixes` people read the answer: they get `page`, everyone else a problem document."""
+    """Below `page_prefixes` people read the answer: they get `page`, who asks for JSON and everyone else a problem."""
 
     def tell(request: Request, error: InvitreeError) -> Response:
-        if request.url.path.startswith(page_prefixes):
+        if request.url.path.startswith(page_prefixes) and not asks_for_json(request.headers.get("accept", "")):
             return page(request, error)
         return problem(error, request_id=request.state.request_id, instance=request.url.path)
 
     return tell
+
+
+def asks_for_json(accept: str) -> bool:
+    """A program that says so; browsers ask for pages, and name nothing else so clearly."""
+    return "json" in accept and "text/html" not in accept
 
 
 def install(app: FastAPI, tell: Tell) -> None:

@@ -28,8 +28,13 @@ def parse(body: bytes) -> Any:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         raise BadRequest("json_invalid", "The body is not valid JSON (RFC 8259, UTF-8).") from None
-    _walk(value, 0, strings=_SUSPECT.search(body) is not None)
+    _walk(value, 0, strings=is_suspect(body))
     return value
+
+
+def is_suspect(body: bytes) -> bool:
+    """Whether texts in it may be such as Postgres cannot keep."""
+    return b"\\u" in body and _SUSPECT.search(body) is not None
 
 
 def _walk(value: Any, depth: int, *, strings: bool) -> None:

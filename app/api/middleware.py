@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -30,6 +31,7 @@ _ID_IN_PATH = re.compile(r"/[a-z]{3,4}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 REQUESTS = Counter("invitree_http_requests_total", "Answered requests", ["method", "route", "status"])
 SECONDS = Histogram("invitree_http_request_seconds", "Time to answer", ["route"])
 
+HSTS = b"strict-transport-security"
 SECURITY_HEADERS = {
     b"x-content-type-options": b"nosniff",
     b"x-frame-options": b"DENY",
@@ -39,15 +41,15 @@ SECURITY_HEADERS = {
 }
 
 
+def default_headers(*, https: bool) -> Mapping[bytes, bytes]:
+    return SECURITY_HEADERS | ({HSTS: b"max-age=31536000; includeSubDomains"} if https else {})
+
+
 class Edge:
     """Wraps the whole application; an answer's own headers win over the defaults here."""
 
-    def __init__(self, app: ASGIApp, *, https: bool, tell: Tell) -> None:
-        self.app = app
-        self.tell = tell
-        self.defaults = dict(SECURITY_HEADERS)
-        if https:
-            self.defaults[b"strict-transport-security"] = b"max-age=31536000; includeSubDomains"
+    def __init__(self, app: ASGIApp, *, defaults: Mapping[bytes, bytes], tell: Tell) -> None:
+        self.app, self.defaults, self.tell = app, defaults, tell
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,21 +61,65 @@ class Edge:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         await _Exchange(self, scope, receive, send, request_id).run()
 
+    async def refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as if the application had raised this."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - as applications have it
+            raise error
+
+        await Edge(app, defaults=self.defaults, tell=self.tell)(scope, receive, send)
+
+
+class Incoming:
+    """A body on its way: not above `limit` bytes, and not for ever."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive, self._limit = receive, limit
+        self._received, self._deadline = 0, 0.0
+        self.is_whole = False
+
+    def check_length(self, said: bytes | None) -> None:
+        """TooLarge before a byte of it has come."""
+        if said is not None and said.isdigit() and int(said) > self._limit:
+            raise self._too_large()
+
+    async def receive(self) -> Message:
+        message = await (self._receive() if self.is_whole else self._in_time())
+        if message["type"] == "http.request":
+            self.is_whole = not message.get("more_body", False)
+            self._received += len(message.get("body", b""))
+            if self._received > self._limit:
+                raise self._too_large()
+        return message
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge("body_too_large", f"The body is larger than {self._limit} bytes.")
+
+    async def _in_time(self) -> Message:
+        """Else a body that never ends holds its connection for ever."""
+        loop = asyncio.get_running_loop()
+        self._deadline = self._deadline or loop.time() + BODY_SECONDS
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            raise BadRequest("body_too_slow", f"The body did not come within {BODY_SECONDS:.0f} seconds.") from None
+
 
 class _Exchange:
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         self.edge, self.receive, self.send, self.request_id = edge, receive, send, request_id
         self.method = scope["method"]
         self.scope = as_get(scope)
-        self.limit = MAX_UPLOAD if scope["path"].startswith(("/v1/assets", "/h5/")) else MAX_BODY
-        self.received, self.is_whole, self.deadline = 0, False, 0.0
+        is_upload = scope["path"].startswith(("/v1/assets", "/h5/"))
+        self.incoming = Incoming(receive, MAX_UPLOAD if is_upload else MAX_BODY)
         self.status = 0
 
     async def run(self) -> None:
         started = time.perf_counter()
         try:
             self._check_head()
-            await self.edge.app(self.scope, self.limited_receive, self.dressed_send)
+            await self.edge.app(self.scope, self.incoming.receive, self.dressed_send)
         except InvitreeError as error:
             await self._refuse(error)
         except ClientDisconnect:
@@ -90,31 +136,7 @@ class _Exchange:
     def _check_head(self) -> None:
         if b"%00" in self.scope["raw_path"] or b"%00" in self.scope["query_string"]:
             raise BadRequest("nul_byte", "The address holds a NUL byte.")
-        length = dict(self.scope["headers"]).get(b"content-length", b"0")
-        if length.isdigit() and int(length) > self.limit:
-            raise self._too_large()
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge("body_too_large", f"The body is larger than {self.limit} bytes.")
-
-    async def limited_receive(self) -> Message:
-        message = await (self.receive() if self.is_whole else self._receive_in_time())
-        if message["type"] == "http.request":
-            self.is_whole = not message.get("more_body", False)
-            self.received += len(message.get("body", b""))
-            if self.received > self.limit:
-                raise self._too_large()
-        return message
-
-    async def _receive_in_time(self) -> Message:
-        """Else a body that never ends holds its connection for ever."""
-        loop = asyncio.get_running_loop()
-        self.deadline = self.deadline or loop.time() + BODY_SECONDS
-        try:
-            async with asyncio.timeout_at(self.deadline):
-                return await self.receive()
-        except TimeoutError:
-            raise BadRequest("body_too_slow", f"The body did not come within {BODY_SECONDS:.0f} seconds.") from None
+        self.incoming.check_length(dict(self.scope["headers"]).get(b"content-length"))
 
     async def dressed_send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -149,8 +171,8 @@ class _Exchange:
 
 
 def as_get(scope: Scope) -> Scope:
-    """HEAD is GET without the body. Links and posters tell the two apart themselves: looking is no click."""
-    if scope["method"] != "HEAD" or scope["path"].startswith(("/i/", "/p/")):
+    """HEAD is GET without the body. Posters tell the two apart themselves."""
+    if scope["method"] != "HEAD" or scope["path"].startswith("/p/"):
         return scope
     return {**scope, "method": "GET"}
 

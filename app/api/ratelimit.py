@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import Depends, Request
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from starlette.types import Scope
 
 from app.api.deps import ResourcesDep
 from app.kit import logging
@@ -79,14 +80,18 @@ def _key(policy: Policy, whose: str) -> str:
 
 
 def _caller(request: Request, resources: Resources) -> str:
-    return _network(client_address(request, resources.settings.trusted_proxies))
+    return _network(client_address(request.scope, resources.settings.trusted_proxies))
 
 
-def client_address(request: Request, trusted_proxies: int) -> str:
+def client_address(scope: Scope, trusted_proxies: int) -> str:
     """Who calls: the last hop that our own proxies did not write. Anything left of it is the caller's invention."""
-    hops = [hop.strip() for hop in ",".join(request.headers.getlist("x-forwarded-for")).split(",") if hop.strip()]
-    hops.append(request.client.host if request.client else "")
-    return hops[-min(trusted_proxies + 1, len(hops))]
+    if trusted_proxies:
+        said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
+        hops = [hop for each in said.split(",") if (hop := each.strip())]
+        if hops:
+            return hops[-min(trusted_proxies, len(hops))]
+    client = scope["client"]
+    return client[0] if client else ""
 
 
 def _network(address: str) -> str:

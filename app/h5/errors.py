@@ -13,7 +13,11 @@ _BY_CODE = {
     "campaign_ended": ("🏁", "活动已结束", "感谢关注，期待下次相遇"),
     "campaign_not_begun": ("🕒", "活动尚未开始", "请在活动开始后再来"),
     "campaign_not_found": ("🔍", "没有找到这个活动", "链接可能不完整，请向分享者要一个新链接"),
-    "invite_code_not_found": ("🔍", "没有找到这个邀请", "链接可能不完整，请向分享者要一个新链接"),
+    "invite_code_not_found": (
+        "🔍",
+        "没有找到这个邀请",
+        "链接可能不完整，请向分享者要一个新链接。This invitation was not found: please ask for a new link.",
+    ),
     "form_cross_site": ("🔒", "无法从这里提交", "请打开活动页面，再提交一次"),
     "code_resend_too_soon": ("⏳", "验证码刚刚发送过", "请一分钟后再试"),
     "body_too_large": ("🖼️", "图片太大", "请选择 5 MB 以内的图片"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from app.kit import logging
 from app.tracking import metrics
@@ -25,10 +25,20 @@ class NotRecordedError(Exception):
     """No store took the events."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    hits: Sequence[Hit]
-    done: asyncio.Future[list[bool] | None]
+class Acknowledgement(asyncio.Future[list[bool] | None]):
+    """For each hit of a batch whether it was new; None where no store took them. All callers of the batch share it."""
+
+    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - as the future has it
+        """Never: one who goes away would take it from all the others. That task ends when the batch has."""
+        return False
+
+
+class _Batch:
+    __slots__ = ("done", "hits")
+
+    def __init__(self) -> None:
+        self.hits: list[Hit] = []
+        self.done = Acknowledgement()
 
 
 class Batcher:
@@ -36,48 +46,49 @@ class Batcher:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Batch] = deque()
         self._sender: asyncio.Task[None] | None = None
+
+    def put(self, hit: Hit) -> Acknowledgement:
+        """Hand in one hit; what is given back is the whole batch's."""
+        batch = self._room_for(1)
+        batch.hits.append(hit)
+        return batch.done
 
     async def add(self, hits: Sequence[Hit]) -> list[bool]:
         """For each hit whether it was new; NotRecordedError where nobody took them."""
-        waiting = _Waiting(hits, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send_all())
-        new = await waiting.done
+        batch = self._room_for(len(hits))
+        first = len(batch.hits)
+        batch.hits += hits
+        new = await batch.done
         if new is None:
             raise NotRecordedError
-        return new
+        return new[first : first + len(hits)]
 
     async def close(self) -> None:
         """Wait until what was handed in is recorded or given up."""
         if self._sender is not None:
             await self._sender
 
+    def _room_for(self, events: int) -> _Batch:
+        """The batch that gathers; another one behind it where these would be too many."""
+        if self._waiting and len(self._waiting[-1].hits) + events <= MOST_EVENTS:
+            return self._waiting[-1]
+        batch = _Batch()
+        self._waiting.append(batch)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_all())
+        return batch
+
     async def _send_all(self) -> None:
         while self._waiting:
-            await self._send(self._take())
+            batch = self._waiting.popleft()
+            batch.done.set_result(await self._send(batch.hits))
 
-    def _take(self) -> list[_Waiting]:
-        taken = [self._waiting.popleft()]
-        events = len(taken[0].hits)
-        while self._waiting and events + len(self._waiting[0].hits) <= MOST_EVENTS:
-            events += len(self._waiting[0].hits)
-            taken.append(self._waiting.popleft())
-        return taken
-
-    async def _send(self, batch: list[_Waiting]) -> None:
-        hits = [hit for waiting in batch for hit in waiting.hits]
+    async def _send(self, hits: list[Hit]) -> list[bool] | None:
         metrics.BATCH.observe(len(hits))
-        new: list[bool] | None = None
         try:
-            new = await self._record(hits)
+            return await self._record(hits)
         except Exception:  # whatever it was: those who wait must hear of it, and the next batch must leave
             log.exception("batch_not_recorded", events=len(hits))
-        position = 0
-        for waiting in batch:
-            share = None if new is None else new[position : position + len(waiting.hits)]
-            position += len(waiting.hits)
-            if not waiting.done.done():
-                waiting.done.set_result(share)
+            return None

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from app.kit import ids, logging
 from app.kit.errors import Unavailable
+from app.kit.patience import within
 from app.tracking.hits import Target
+from app.tracking.rules import Life, life_of
 
 log = logging.get(__name__)
 # While announcements are heard. Should a pooler swallow them unseen, this is how late a change is noticed.
@@ -47,7 +49,7 @@ MISS: Final = Miss.MISS
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """What of a campaign its links hang on. `channels`: the names that it has by now."""
+    """What of a campaign its links hang on. `channels`: the names that it has by now; `life` follows from the dates."""
 
     merchant_id: str
     campaign_id: str
@@ -57,6 +59,10 @@ class CampaignFacts:
     ended_at: datetime | None
     clock_offset_seconds: int
     channels: frozenset[str] = frozenset()
+    life: Life = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "life", life_of(self))
 
 
 @dataclass(slots=True)
@@ -109,7 +115,7 @@ class Reply:
 
 Found = dict[str, Destination]
 CampaignKey = tuple[UUID, UUID]  # merchant, campaign
-Lookup = Callable[[Collection[str], Collection[CampaignKey]], Awaitable[Reply]]
+Lookup = Callable[[Collection[str], Collection[CampaignKey]], Coroutine[Any, Any, Reply]]
 Answer = Destination | Exception | None
 
 
@@ -222,8 +228,7 @@ class CodeCache:
             self._answer(asked, None)
             return
         try:
-            async with asyncio.timeout(ASK_SECONDS):
-                reply = await self._lookup(new, keys)
+            reply = await within(ASK_SECONDS, self._lookup(new, keys))
         except Exception as error:
             if self._fault is None:
                 log.exception("codes_not_looked_up", codes=len(new), campaigns=len(keys))

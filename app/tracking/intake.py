@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from uuid_utils.compat import uuid7
 
 from app.kit import ids
 from app.kit.errors import Unavailable
-from app.tracking import bots, metrics, rules, visitors
+from app.tracking import bots, metrics, rules
 from app.tracking.batcher import NotRecordedError
-from app.tracking.codes import Destination, Found
-from app.tracking.hits import Hit, micros
-from app.tracking.items import Answer, EventIn, read
+from app.tracking.codes import CodeCache, Destination
+from app.tracking.hits import Hit
+from app.tracking.items import EventIn, EventOut, instant_us
 from app.tracking.links import MOST_AGENT
 from app.tracking.tracker import Tracker
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Who hands in: `now` is the tenant's clock, `received_at` the real one."""
-
-    merchant_id: str
-    now: datetime
-    received_at: datetime
+_REJECTED = metrics.EVENTS.labels("rejected")
+_REFUSALS = {
+    "occurred_at_in_the_future": "Events of the last 48 hours are taken.",
+    "occurred_at_too_old": "Events of the last 48 hours are taken.",
+    "occurred_at_invalid": "occurred_at: should be an RFC 3339 instant with a zone, as text",
+}
 
 
-async def take(tracker: Tracker, items: Sequence[Any], delivery: Delivery) -> list[Answer]:
-    """An answer for each item in turn, when what was taken is recorded. Unavailable where no store takes it."""
-    events = [read(item) for item in items]
-    found = await _find(tracker, events)
+async def take(
+    tracker: Tracker, events: Sequence[EventIn | EventOut], *, merchant_id: str, received_us: int
+) -> list[EventOut]:
+    """An answer for each item in turn, when what was taken is recorded. Unavailable where no store takes it.
+
+    `received_us` is by the real clock, in microseconds since 1970.
+    """
+    destinations = await _find(tracker.codes, events)
     judged = [
-        await _judge(tracker, event, found, delivery) if isinstance(event, EventIn) else event for event in events
+        await _judge(tracker, event, destination, merchant_id, received_us) if isinstance(event, EventIn) else event
+        for event, destination in zip(events, destinations, strict=True)
     ]
     hits = [entry for entry in judged if isinstance(entry, Hit)]
     try:
@@ -44,53 +44,72 @@ async def take(tracker: Tracker, items: Sequence[Any], delivery: Delivery) -> li
             "events_not_recorded", "No store takes events now; send them again as they are.", retry_after=2
         ) from None
     answers = [_told(entry, is_new=next(new)) if isinstance(entry, Hit) else entry for entry in judged]
-    metrics.EVENTS.labels("rejected").inc(sum(answer.status == "rejected" for answer in answers))
+    if len(hits) < len(answers):
+        _REJECTED.inc(len(answers) - len(hits))
     return answers
 
 
-async def _find(tracker: Tracker, events: Sequence[EventIn | Answer]) -> Found:
-    codes = (ids.normalise_invite_code(event.invite_code) for event in events if isinstance(event, EventIn))
-    return await tracker.codes.find_many(code for code in codes if code is not None)
+async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[Destination | None]:
+    """For each event where its code leads; None where it leads nowhere."""
+    found: list[Destination | None] = []
+    for event in events:
+        known = codes.get(event.invite_code) if isinstance(event, EventIn) else None
+        if not isinstance(known, Destination):
+            break
+        found.append(known)
+    else:
+        return found
+    wanted = [ids.normalise_invite_code(event.invite_code) if isinstance(event, EventIn) else None for event in events]
+    by_code = await codes.find_many(code for code in wanted if code is not None)
+    return [None if code is None else by_code.get(code) for code in wanted]
 
 
-async def _judge(tracker: Tracker, event: EventIn, found: Found, delivery: Delivery) -> Hit | Answer:
+async def _judge(
+    tracker: Tracker, event: EventIn, destination: Destination | None, merchant_id: str, received_us: int
+) -> Hit | EventOut:
     """What to record, or why not. Another merchant's code answers like one that does not exist."""
-    destination = found.get(ids.normalise_invite_code(event.invite_code) or "")
-    if destination is None or destination.merchant_id != delivery.merchant_id:
+    if destination is None or destination.merchant_id != merchant_id:
         return _rejected(event, "invite_code_unknown", "No such invite code.")
-    occurred_at = event.occurred_at or delivery.now
-    refusal = rules.refusal_of(occurred_at, delivery.now)
-    if refusal is not None:
-        return _rejected(event, refusal, "Events of the last 48 hours are taken.")
+    facts = destination.campaign.facts
+    now_us = received_us + facts.clock_offset_seconds * 1_000_000
+    occurred_us = now_us if event.occurred_at is None else _instant(event.occurred_at, now_us)
+    if isinstance(occurred_us, str):
+        return _rejected(event, occurred_us, _REFUSALS[occurred_us])
     is_bot = event.user_agent is not None and bots.is_bot(event.user_agent)
-    outcome = rules.outcome_of(destination, occurred_at, bot=is_bot)
+    outcome = facts.life.outcome(occurred_us, bot=is_bot)
     if outcome is None:
-        return _rejected(event, "campaign_not_active", f"The campaign is {destination.status}: nothing counts yet.")
+        return _rejected(event, "campaign_not_active", f"The campaign is {facts.status}: nothing counts yet.")
     return Hit(
         id=uuid7(),
         target=destination.target,
         kind=event.type,
         outcome=outcome,
-        channel=await tracker.channels.find(destination.campaign, rules.channel_of(event.channel)),
-        occurred_us=micros(min(occurred_at, delivery.now)),
-        received_us=micros(delivery.received_at),
-        visitor=_visitor(event, destination, tracker.secret),
+        channel=await tracker.channel(destination.campaign, event.channel) if event.channel else rules.DIRECT,
+        occurred_us=min(occurred_us, now_us),
+        received_us=received_us,
+        visitor=_visitor(tracker, event, destination),
         client_event_id=event.event_id,
         user_agent=event.user_agent[:MOST_AGENT] if event.user_agent else None,
     )
 
 
-def _visitor(event: EventIn, destination: Destination, secret: bytes) -> str | None:
+def _instant(given: str, now_us: int) -> int | str:
+    """Microseconds since 1970, or the code of the refusal."""
+    occurred_us = instant_us(given)
+    return "occurred_at_invalid" if occurred_us is None else rules.refusal_of(occurred_us, now_us) or occurred_us
+
+
+def _visitor(tracker: Tracker, event: EventIn, destination: Destination) -> str | None:
     if event.visitor_id is None:
         return None
-    return visitors.named(secret, destination.target.merchant_id.bytes, event.visitor_id)
+    return tracker.visitors.named(destination.target.merchant_id.bytes, event.visitor_id)
 
 
-def _rejected(event: EventIn, code: str, detail: str) -> Answer:
-    return Answer(event.event_id, "rejected", code, detail)
+def _rejected(event: EventIn, code: str, detail: str) -> EventOut:
+    return EventOut("rejected", event.event_id, code, detail)
 
 
-def _told(hit: Hit, *, is_new: bool) -> Answer:
+def _told(hit: Hit, *, is_new: bool) -> EventOut:
     if not is_new:
-        return Answer(hit.client_event_id, "duplicate")
-    return Answer(hit.client_event_id, "ignored_bot" if hit.outcome == "bot" else "accepted")
+        return EventOut("duplicate", hit.client_event_id)
+    return EventOut("ignored_bot" if hit.outcome == "bot" else "accepted", hit.client_event_id)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from urllib.parse import urlencode
-from uuid import UUID
+from typing import NamedTuple
+from urllib.parse import quote
 
+from msgspec import Struct
 from uuid_utils.compat import uuid7
 
 from app.kit import ids, logging
 from app.kit.errors import not_found
-from app.tracking import metrics, rules, visitors
-from app.tracking.batcher import NotRecordedError
-from app.tracking.codes import Destination
-from app.tracking.hits import Hit, day_of, micros
+from app.tracking import metrics, rules
+from app.tracking.codes import MISS, Destination
+from app.tracking.hits import Hit, day_of
 from app.tracking.tracker import Tracker
 
 log = logging.get(__name__)
@@ -22,8 +20,7 @@ MOST_AGENT = 512
 MOST_ADDRESS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(Struct, frozen=True):
     """What a request says: `cookie` and `channel` as they came, `is_bot` by method, headers and agent."""
 
     code: str
@@ -35,8 +32,7 @@ class Visit:
     user_agent: str
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """`event_id` is None where nothing was counted; `cookie` where none is to be set."""
 
     location: str
@@ -44,55 +40,51 @@ class Opened:
     cookie: str | None = None
 
 
-async def open_link(tracker: Tracker, visit: Visit, *, now: datetime) -> Opened:
-    """Where the link leads, when the visit is recorded. NotFound `invite_code_not_found`."""
-    code = ids.normalise_invite_code(visit.code)
-    destination = await tracker.codes.find(code) if code else None
-    if code is None or destination is None:
-        raise not_found("invite_code")
-    location = _landing(destination, code, visit.channel)
-    occurred_at = now + timedelta(seconds=destination.clock_offset_seconds)
-    outcome = rules.outcome_of(destination, occurred_at, bot=visit.is_bot)
+async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
+    """Where the link leads, when the visit is recorded. NotFound `invite_code_not_found`.
+
+    `now_us` is by the real clock, in microseconds since 1970.
+    """
+    destination = tracker.codes.get(visit.code)
+    if destination is None or destination is MISS:
+        destination = await _find(tracker, visit.code)
+    location = destination.landing
+    if visit.channel:
+        location = f"{location}&ch={quote(rules.channel_of(visit.channel))}"
+    facts = destination.campaign.facts
+    occurred_us = now_us + facts.clock_offset_seconds * 1_000_000
+    outcome = facts.life.outcome(occurred_us, bot=visit.is_bot)
     if outcome is None:
         return Opened(location)
-    occurred_us = micros(occurred_at)
-    visitor = visitors.recognise(
-        tracker.secret,
-        cookie=visit.cookie,
-        address=visit.address,
-        user_agent=visit.user_agent,
-        day=day_of(occurred_us),
+    # Only now: what counts as nothing takes up none of a campaign's names.
+    channel = await tracker.channel(destination.campaign, visit.channel) if visit.channel else rules.DIRECT
+    visitor = tracker.visitors.recognise(
+        cookie=visit.cookie, address=visit.address, user_agent=visit.user_agent, day=day_of(occurred_us)
     )
     hit = Hit(
         id=uuid7(),
         target=destination.target,
         kind="scan" if visit.is_scan else "click",
         outcome=outcome,
-        channel=await tracker.channels.find(destination.campaign, rules.channel_of(visit.channel)),
+        channel=channel,
         occurred_us=occurred_us,
-        received_us=micros(now),
+        received_us=now_us,
         visitor=visitor.counted,
         address=visit.address[:MOST_ADDRESS],
         user_agent=visit.user_agent[:MOST_AGENT],
     )
-    return Opened(location, await _record(tracker, hit), None if visit.is_bot else visitor.cookie)
+    cookie = None if visit.is_bot else visitor.cookie
+    if await tracker.record_one(hit):
+        return Opened(location, ids.encode("evt", hit.id), cookie)
+    # No store took it: a friend is led on all the same.
+    metrics.LOST.inc()
+    log.warning("click_lost", participant=str(hit.target.participant_id))
+    return Opened(location, None, cookie)
 
 
-def _landing(destination: Destination, code: str, channel: str | None) -> str:
-    query = {"code": code} | ({"ch": rules.channel_of(channel)} if channel else {})
-    return f"/h5/c/{destination.campaign_id}?{urlencode(query)}"
-
-
-async def _record(tracker: Tracker, hit: Hit) -> str | None:
-    """The event's id; None where no store took it: a friend is led on all the same."""
-    try:
-        await tracker.record([hit])
-    except NotRecordedError:
-        metrics.LOST.inc()
-        log.warning("click_lost", participant=str(hit.target.participant_id))
-        return None
-    return event_id(hit.id)
-
-
-def event_id(id_: UUID) -> str:
-    return ids.encode("evt", id_)
+async def _find(tracker: Tracker, given: str) -> Destination:
+    code = ids.normalise_invite_code(given)
+    destination = await tracker.codes.find(code) if code else None
+    if destination is None:
+        raise not_found("invite_code")
+    return destination

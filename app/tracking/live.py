@@ -1,19 +1,19 @@
-"""The live side, in Redis: batches recorded by one script each, and counters read in one round trip."""
+"""The live side, in Redis: batches recorded by one script each."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from app.kit import ids
 from app.tracking import lua
-from app.tracking.hits import Hit, pack
-from app.tracking.keys import Keys, shard_of
+from app.tracking.hits import Hit, Target, pack_at, targets_of
+from app.tracking.keys import Keys
 from app.tracking.rules import DEDUPE_HORIZON
 
 AWAY = (RedisError, OSError)
@@ -34,34 +34,71 @@ class Batch:
     arguments: list[str | bytes | int]
 
 
+class _Names(msgspec.Struct, frozen=True):
+    """What a target's keys are called on its shard."""
+
+    target: Target
+    keys: Keys
+    counters: tuple[str, str, str]
+
+
+# By identity, as long as the code cache keeps the target. Spelling the names costs more than counting under them.
+_NAMES: dict[int, _Names] = {}
+MOST_NAMES = 20_000
+_keys_of = lru_cache(64)(Keys)
+
+
 def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
     """`hits` are all of this shard; at most some 1,000, because one script keeps everybody else waiting."""
-    keys = Keys(shard)
-    places: dict[str, int] = {}
+    own, (targets, places) = _keys_of(shard), targets_of(hits)
+    keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
+    for target in targets:
+        keys += _names(own, target).counters
+    visits = _visits(own, keys, hits, places)
+    seen = _seen(own, keys, hits)
+    arguments = (
+        secrets.token_hex(16),
+        pack_at(targets, places, hits),
+        *(BATCH_SECONDS, SEEN_SECONDS, VISITOR_SECONDS),
+        _pack((visits, seen)),
+    )
+    return Batch(keys, list(arguments))
 
-    def place(key: str) -> int:
-        return places.setdefault(key, len(places) + 1)
 
-    for key in (keys.epoch, keys.sequence, keys.stream, keys.batch(secrets.token_hex(12))):
-        place(key)
-    plan = []
+def _names(own: Keys, target: Target) -> _Names:
+    names = _NAMES.get(id(target))
+    if names is None or names.target is not target or names.keys is not own:
+        if len(_NAMES) >= MOST_NAMES:
+            _NAMES.clear()
+        campaign, participant = target.campaign_id, target.participant_id
+        counters = (own.campaign(campaign), own.participant(participant), own.hours(campaign))
+        names = _NAMES[id(target)] = _Names(target, own, counters)
+    return names
+
+
+def _visits(own: Keys, keys: list[str], hits: Sequence[Hit], places: Sequence[int]) -> list[int]:
+    """Flat: the place of a target, a day, the place of the key of that day's visitors."""
+    found: list[int] = []
+    known: set[tuple[int, int]] = set()
+    for hit, place in zip(hits, places, strict=True):
+        day = hit.visit_day
+        if day is not None and (place, day) not in known:
+            known.add((place, day))
+            keys.append(own.visitors(hit.target.participant_id, day))
+            found += (place, day, len(keys))
+    return found
+
+
+def _seen(own: Keys, keys: list[str], hits: Sequence[Hit]) -> list[int]:
+    """For each hit the place of its client's event id's key, or 0; nothing at all where no client named one."""
+    found = []
     for hit in hits:
-        target, counter, day = hit.target, hit.counter, hit.visit_day
-        seen = keys.seen(target.merchant_id, hit.client_event_id) if hit.client_event_id else None
-        plan.append(
-            (
-                place(seen) if seen else 0,
-                place(keys.campaign(target.campaign_id)),
-                place(keys.participant(target.participant_id)),
-                place(keys.hours(target.campaign_id)),
-                counter,
-                hour_field(hit.hour, hit.channel, counter),
-                0 if day is None else place(keys.visitors(target.participant_id, day)),
-                hit.visitor,
-            )
-        )
-    arguments = (secrets.token_hex(16), pack(hits), BATCH_SECONDS, SEEN_SECONDS, VISITOR_SECONDS, _pack(plan))
-    return Batch(list(places), list(arguments))
+        if hit.client_event_id is None:
+            found.append(0)
+        else:
+            keys.append(own.seen(hit.target.merchant_id, hit.client_event_id))
+            found.append(len(keys))
+    return found if any(found) else []
 
 
 def hour_field(hour: int, channel: str, counter: str) -> str:
@@ -75,29 +112,6 @@ async def record(redis: Redis, batch: Batch) -> list[int]:
 
 def read_places(reply: bytes) -> list[int]:
     return [] if reply == b"" else _unpack_places(reply)
-
-
-async def read_campaign(redis: Redis, shards: int, campaign_id: str) -> dict[str, int] | None:
-    """Live counters, or None where Redis is away or has not been rebuilt since it lost its past."""
-    campaign = ids.decode("cmp", campaign_id)
-    keys = Keys(shard_of(campaign, shards))
-    return await _read(redis, keys, keys.campaign(campaign))
-
-
-async def read_participant(redis: Redis, shards: int, campaign_id: str, participant_id: str) -> dict[str, int] | None:
-    keys = Keys(shard_of(ids.decode("cmp", campaign_id), shards))
-    return await _read(redis, keys, keys.participant(ids.decode("ptc", participant_id)))
-
-
-async def _read(redis: Redis, keys: Keys, key: str) -> dict[str, int] | None:
-    try:
-        async with redis.pipeline(transaction=True) as pipe:
-            pipe.mget(keys.epoch, keys.ready)
-            pipe.hgetall(key)
-            (epoch, ready), counters = await pipe.execute()
-    except AWAY:
-        return None
-    return numbers(counters) if epoch is not None and epoch == ready else None
 
 
 def numbers(counters: Mapping[bytes, bytes]) -> dict[str, int]:

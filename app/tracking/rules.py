@@ -5,16 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from app.campaigns.rules import OVER, Dated, status_at
-from app.tracking.hits import Hit, Outcome, Target
+from app.campaigns.rules import OVER, Dated
+from app.tracking.hits import Hit, Outcome, Target, micros
 
 DIRECT = "direct"
 OTHER = "other"
 DEDUPE_HORIZON = timedelta(hours=48)
 CLOCK_TOLERANCE = timedelta(seconds=60)
+_HORIZON_US = DEDUPE_HORIZON // timedelta(microseconds=1)
+_TOLERANCE_US = CLOCK_TOLERANCE // timedelta(microseconds=1)
+ALWAYS, NEVER = float("-inf"), float("inf")
 _CHANNEL = re.compile(r"^[\w.\-]{1,32}$")
 
 Totals = dict[tuple[Target, int, str], Counter[str]]
@@ -29,22 +33,38 @@ def channel_of(given: str | None) -> str:
     return name if _CHANNEL.match(name) else OTHER
 
 
-def outcome_of(campaign: Dated, occurred_at: datetime, *, bot: bool) -> Outcome | None:
-    """How the event counts; None where the campaign had not begun, and nothing counts."""
-    status = status_at(campaign, occurred_at)
-    if status in {"draft", "scheduled"}:
-        return None
-    if bot:
-        return "bot"
-    ended_at = min(filter(None, (campaign.ended_at, campaign.ends_at)), default=occurred_at)
-    return "late" if status in OVER and occurred_at >= ended_at else "human"
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When events of a campaign count: before `begins_us` as nothing, from `ends_us` on as late."""
+
+    begins_us: float
+    ends_us: float
+
+    def outcome(self, occurred_us: int, *, bot: bool) -> Outcome | None:
+        """How the event counts; None where the campaign had not begun, and nothing counts."""
+        if occurred_us >= self.ends_us:
+            return "bot" if bot else "late"
+        if occurred_us < self.begins_us:
+            return None
+        return "bot" if bot else "human"
 
 
-def refusal_of(occurred_at: datetime, now: datetime) -> str | None:
+def life_of(campaign: Dated) -> Life:
+    """As `campaigns.rules.status_at` has it at any instant, worked out once."""
+    ends = [micros(instant) for instant in (campaign.ended_at, campaign.ends_at) if instant is not None]
+    if campaign.status in OVER:
+        return Life(ALWAYS, min(ends, default=ALWAYS))
+    ends_us = NEVER if campaign.ends_at is None or campaign.status == "draft" else micros(campaign.ends_at)
+    if campaign.status == "scheduled" and campaign.starts_at is not None:
+        return Life(micros(campaign.starts_at), ends_us)
+    return Life(NEVER if campaign.status in {"draft", "scheduled"} else ALWAYS, ends_us)
+
+
+def refusal_of(occurred_us: int, now_us: int) -> str | None:
     """The code of the refusal of an instant that is not now, or None. Older ones could not be told from repeats."""
-    if occurred_at > now + CLOCK_TOLERANCE:
+    if occurred_us > now_us + _TOLERANCE_US:
         return "occurred_at_in_the_future"
-    if occurred_at < now - DEDUPE_HORIZON:
+    if occurred_us < now_us - _HORIZON_US:
         return "occurred_at_too_old"
     return None
 

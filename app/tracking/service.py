@@ -1,4 +1,4 @@
-"""What tracking offers: opening links, taking events, and live figures."""
+"""What tracking offers beside its two hot paths: live figures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from app.campaigns import queries as campaigns
 from app.referrals import queries as referrals
 from app.tracking import figures, queries, rules, series
 from app.tracking.hits import COUNTERS
-from app.tracking.intake import take as take
-from app.tracking.links import open_link as open_link
 from app.tracking.lookup import MOST_CHANNELS
 from app.tracking.series import Span
 from app.tracking.series import span_of as span_of

@@ -1,34 +1,49 @@
-"""What a process keeps for tracking: known codes, and a batcher for each shard."""
+"""What a process keeps for tracking: known codes, channels, and a batcher for each shard."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
 from redis.asyncio import Redis
 
 from app.db.session import Database
-from app.tracking import lookup, metrics
+from app.tracking import lookup, metrics, rules
 from app.tracking.batcher import Batcher
 from app.tracking.channels import Channels
-from app.tracking.codes import CodeCache
+from app.tracking.codes import CodeCache, KnownCampaign
 from app.tracking.hits import Hit
 from app.tracking.keys import shard_of
 from app.tracking.recorder import Recorder
+from app.tracking.visitors import Visitors
 
 
 class Tracker:
     """`secret` keys the visitors' cookies and hashes. Opens nothing before the first event."""
 
     def __init__(self, db: Database, redis: Redis, *, shards: int, secret: bytes) -> None:
-        self.redis, self.shards, self.secret = redis, shards, secret
+        self.redis, self.shards = redis, shards
+        self.visitors = Visitors(secret)
         self.codes = CodeCache(partial(lookup.find, db))
         self.channels = Channels(partial(lookup.register_channel, db))
         self._recorders = [Recorder(db, redis, shard) for shard in range(shards)]
-        self._batchers = [Batcher(recorder.record) for recorder in self._recorders]
+        self._batchers = [Batcher(partial(_record, recorder)) for recorder in self._recorders]
+
+    async def channel(self, campaign: KnownCampaign, given: str) -> str:
+        """Under which name an event that came with this one is counted."""
+        name = rules.channel_of(given)
+        return self.channels.at_hand(campaign, name) or await self.channels.find(campaign, name)
+
+    async def record_one(self, hit: Hit) -> bool:
+        """A hit whose id is our own, and so new: whether a store has it for good."""
+        shard = 0 if self.shards == 1 else shard_of(hit.target.campaign_id, self.shards)
+        return await self._batchers[shard].put(hit) is not None
 
     async def record(self, hits: Sequence[Hit]) -> list[bool]:
         """For each hit whether it was new, when it is recorded for good. NotRecordedError where no store took one."""
+        if self.shards == 1:
+            return await self._batchers[0].add(hits) if hits else []
         by_shard: dict[int, list[int]] = {}
         for place, hit in enumerate(hits):
             by_shard.setdefault(shard_of(hit.target.campaign_id, self.shards), []).append(place)
@@ -37,8 +52,6 @@ class Tracker:
             answers = await self._batchers[shard].add([hits[place] for place in places])
             for place, answer in zip(places, answers, strict=True):
                 new[place] = answer
-        for hit, is_new in zip(hits, new, strict=True):
-            metrics.EVENTS.labels(hit.outcome if is_new else "duplicate").inc()
         return new
 
     async def close(self) -> None:
@@ -47,3 +60,11 @@ class Tracker:
             await batcher.close()
         for recorder in self._recorders:
             await recorder.close()
+
+
+async def _record(recorder: Recorder, hits: Sequence[Hit]) -> list[bool]:
+    new = await recorder.record(hits)
+    outcomes = Counter(hit.outcome if is_new else "duplicate" for hit, is_new in zip(hits, new, strict=True))
+    for outcome, number in outcomes.items():
+        metrics.EVENTS.labels(outcome).inc(number)
+    return new

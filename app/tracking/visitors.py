@@ -3,64 +3,67 @@
 A first visit has no cookie yet and counts under the hash. The cookie it gets carries both a random name and that hash
 with its day: later visits of the same day count under the hash again, those of later days under the name. So nobody
 counts twice for having taken the cookie, and people behind one address are told apart from the second day on.
+
+A cookie is `name hash day.signature` without the spaces, each in base 64. Keyed BLAKE2 is a third of HMAC's work.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
-
-from itsdangerous import BadSignature, Signer
+from typing import NamedTuple
 
 COOKIE = "ivt_v"
 COOKIE_SECONDS = 180 * 86_400
-# Together a multiple of 3, so that base 64 needs no padding, which cookies quote.
+# All multiples of 3, so that base 64 needs no padding, which cookies quote, and can be cut between the parts.
 _BYTES = 12
 _DAY_BYTES = 6
+_SIGNATURE_BYTES = 18
+_NAME, _HASH = slice(0, 16), slice(16, 32)
+_DAY = slice(32, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """`counted` is how this visit counts; `cookie` is what to set, None where the one that came is good."""
 
     counted: str
     cookie: str | None
 
 
-def recognise(secret: bytes, *, cookie: str | None, address: str, user_agent: str, day: int) -> Visitor:
-    known = _read(secret, cookie) if cookie else None
-    if known is not None:
-        name, first_hash, first_day = known
-        return Visitor(_text(first_hash if first_day == day else name), None)
-    first_hash = _hash(secret, f"day {day}", address, user_agent)
-    content = secrets.token_bytes(_BYTES) + first_hash + day.to_bytes(_DAY_BYTES, "big")
-    return Visitor(_text(first_hash), _signer(secret).sign(_text(content)).decode())
+class Visitors:
+    def __init__(self, secret: bytes) -> None:
+        self._first, self._named, self._signed = (
+            hashlib.blake2b(secret, digest_size=32, person=b"visitor " + use).digest()
+            for use in (b"first", b"named", b"signed")
+        )
+
+    def recognise(self, *, cookie: str | None, address: str, user_agent: str, day: int) -> Visitor:
+        day_bytes = day.to_bytes(_DAY_BYTES, "big")
+        known = self._read(cookie) if cookie else None
+        if known is not None:
+            return Visitor(known[_HASH] if known[_DAY] == _text(day_bytes) else known[_NAME], None)
+        first = _hash(self._first, f"{day}\0{address}\0{user_agent}")
+        content = _text(secrets.token_bytes(_BYTES) + first + day_bytes)
+        return Visitor(content[_HASH], f"{content}.{self._sign(content)}")
+
+    def named(self, merchant_id: bytes, visitor_id: str) -> str:
+        """A visitor whom the merchant's own server names."""
+        return _text(_hash(self._named, f"{merchant_id.hex()}\0{visitor_id}"))
+
+    def _read(self, cookie: str) -> str | None:
+        content, _, signature = cookie.partition(".")
+        if not (cookie.isascii() and hmac.compare_digest(signature, self._sign(content))):
+            return None
+        return content
+
+    def _sign(self, content: str) -> str:
+        return _text(hashlib.blake2b(content.encode(), key=self._signed, digest_size=_SIGNATURE_BYTES).digest())
 
 
-def named(secret: bytes, merchant_id: bytes, visitor_id: str) -> str:
-    """A visitor whom the merchant's own server names."""
-    return _text(_hash(secret, "named", merchant_id.hex(), visitor_id))
-
-
-def _read(secret: bytes, cookie: str) -> tuple[bytes, bytes, int] | None:
-    try:
-        content = base64.urlsafe_b64decode(_signer(secret).unsign(cookie.encode()))
-    except (BadSignature, binascii.Error, UnicodeEncodeError):
-        return None
-    return content[:_BYTES], content[_BYTES : 2 * _BYTES], int.from_bytes(content[2 * _BYTES :], "big")
-
-
-def _signer(secret: bytes) -> Signer:
-    return Signer(secret, salt="invitree.visitor", digest_method=hashlib.sha256)
-
-
-def _hash(secret: bytes, *parts: str) -> bytes:
-    message = "\0".join(("visitor", *parts)).encode("utf-8", "replace")
-    return hmac.digest(secret, message, "sha256")[:_BYTES]
+def _hash(key: bytes, text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), key=key, digest_size=_BYTES).digest()
 
 
 def _text(content: bytes) -> str:

@@ -17,7 +17,8 @@ from app.kit.errors import Unavailable
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.tracking import intake, links, live
-from app.tracking.intake import Delivery
+from app.tracking.hits import micros
+from app.tracking.items import EventIn
 from app.tracking.keys import Keys, shard_of
 from app.tracking.links import Visit
 from app.tracking.tracker import Tracker
@@ -124,7 +125,7 @@ async def test_where_no_store_takes_a_click_the_friend_is_led_on_and_the_loss_is
     async with open_resources(without_postgres(settings)) as away:
         away.tracker.codes = tracker.codes
         with valkey.stopped():
-            opened = await links.open_link(away.tracker, a_visit(link), now=clock.utcnow())
+            opened = await links.open_link(away.tracker, a_visit(link), now_us=micros(clock.utcnow()))
     assert opened.location == f"/h5/c/{link.campaign_id}?code={link.code}"
     assert opened.event_id is None
     assert metric("lost") == lost + 1
@@ -133,12 +134,12 @@ async def test_where_no_store_takes_a_click_the_friend_is_led_on_and_the_loss_is
 async def test_where_no_store_takes_events_they_are_to_be_sent_again(
     settings: Settings, tracker: Tracker, valkey: OwnValkey, link: Link
 ) -> None:
-    delivery = Delivery(link.merchant_id, clock.utcnow(), clock.utcnow())
-    event = EVENT | {"event_id": "a", "invite_code": link.code}
+    received_us = micros(clock.utcnow())
+    event = EventIn(event_id="a", type="click", invite_code=link.code)
     async with open_resources(without_postgres(settings)) as away:
         away.tracker.codes = tracker.codes
         with valkey.stopped(), pytest.raises(Unavailable, match="events_not_recorded") as raised:
-            await intake.take(away.tracker, [event], delivery)
+            await intake.take(away.tracker, [event], merchant_id=link.merchant_id, received_us=received_us)
     assert raised.value.retry_after
 
 

@@ -47,7 +47,7 @@ def hit(number: int, **values: object) -> Hit:
     ],
 )
 def test_how_an_event_counts_hangs_on_when_it_happened(campaign: Dates, bot: bool, outcome: str | None) -> None:
-    assert rules.outcome_of(campaign, NOON, bot=bot) == outcome
+    assert rules.life_of(campaign).outcome(micros(NOON), bot=bot) == outcome
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_how_an_event_counts_hangs_on_when_it_happened(campaign: Dates, bot: boo
     ],
 )
 def test_instants_too_far_from_now_are_refused(occurred_at: datetime, refusal: str | None) -> None:
-    assert rules.refusal_of(occurred_at, NOON) == refusal
+    assert rules.refusal_of(micros(occurred_at), micros(NOON)) == refusal
 
 
 @pytest.mark.parametrize(

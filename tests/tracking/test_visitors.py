@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.tracking.visitors import Visitor, named, recognise
+from app.tracking.visitors import Visitor, Visitors
 
 SECRET = b"k" * 32
 TODAY = 20_778
@@ -16,7 +16,7 @@ def visit(
     day: int = TODAY,
     key: bytes = SECRET,
 ) -> Visitor:
-    return recognise(key, cookie=cookie, address=address, user_agent=agent, day=day)
+    return Visitors(key).recognise(cookie=cookie, address=address, user_agent=agent, day=day)
 
 
 def test_without_a_cookie_address_and_agent_tell_visitors_of_a_day_apart() -> None:
@@ -54,10 +54,10 @@ def test_another_keys_cookie_is_not_ours() -> None:
 
 
 def test_names_of_two_merchants_are_two_visitors() -> None:
-    assert named(SECRET, b"m" * 16, "device-1") != named(SECRET, b"n" * 16, "device-1")
+    assert Visitors(SECRET).named(b"m" * 16, "device-1") != Visitors(SECRET).named(b"n" * 16, "device-1")
 
 
 def test_what_is_counted_is_16_characters() -> None:
     first = visit()
-    counted = [first.counted, visit(first.cookie, day=TODAY + 1).counted, named(SECRET, b"m" * 16, "x")]
+    counted = [first.counted, visit(first.cookie, day=TODAY + 1).counted, Visitors(SECRET).named(b"m" * 16, "x")]
     assert {len(name) for name in counted} == {16}

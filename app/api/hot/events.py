@@ -1,0 +1,110 @@
+"""`POST /v1/events`: what a merchant's own pages saw, up to 500 at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app.api import json_body
+from app.api.deps import require_scope
+from app.api.hot.answers import Headers, request_id
+from app.api.hot.detour import Detour
+from app.api.hot.keys import KeyCache
+from app.api.middleware import MAX_BODY, Incoming
+from app.kit.errors import FieldError, Unprocessable
+from app.resources import Resources
+from app.settings import get_keyring
+from app.tracking import intake, items
+from app.tracking.items import MOST_ITEMS, EventIn, EventOut
+
+EVENTS = "/v1/events"
+T = TypeVar("T")
+
+
+class EventsOut(msgspec.Struct, frozen=True):
+    """An answer for each item, in their order."""
+
+    data: list[EventOut]
+    livemode: bool
+    object: str = "list"
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Events:
+    def __init__(self, resources: Resources, detour: Detour) -> None:
+        self._tracker, self._detour = resources.tracker, detour
+        self._keys = KeyCache(resources.db, get_keyring())
+        self._always: Headers = [(b"content-type", b"application/json"), *detour.edge.defaults.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        try:
+            self._detour.check(scope)
+            body = await self._take(headers, receive)
+        except Exception as error:  # noqa: BLE001 - it is told and logged there
+            await self._detour.refuse(error, scope, receive, send)
+            return
+        own = [(b"content-length", b"%d" % len(body)), (b"request-id", request_id(headers, None))]
+        await send({"type": "http.response.start", "status": 200, "headers": own + self._always})
+        await send({"type": "http.response.body", "body": body})
+        self._detour.count("POST", 200, started)
+
+    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+        principal = await self._keys.find(headers.get(b"authorization"))
+        require_scope(principal, "write")
+        incoming = Incoming(receive, MAX_BODY)
+        incoming.check_length(headers.get(b"content-length"))
+        given = read(await _body(incoming), headers.get(b"content-type", b""))
+        answers = await intake.take(
+            self._tracker, given, merchant_id=principal.merchant_id, received_us=time.time_ns() // 1_000
+        )
+        return _encode(EventsOut(answers, principal.livemode))
+
+
+async def _body(incoming: Incoming) -> bytes:
+    parts = []
+    while not incoming.is_whole:
+        message = await incoming.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read(body: bytes, content_type: bytes) -> Sequence[EventIn | EventOut]:
+    """The items, the bad ones as their refusals. BadRequest or Unprocessable where there are none to be told apart."""
+    if body and not content_type.startswith(b"application/json"):
+        _check_kind(content_type)
+    if not json_body.is_suspect(body):
+        try:
+            return _not_too_many(items.read_all(body))
+        except msgspec.MsgspecError:
+            pass  # told below: which item, or that it is no JSON at all
+    given = json_body.parse(body) if body else None
+    if not isinstance(given, list):
+        raise _unfit("list_type" if body else "missing", "Input should be a valid list" if body else "Field required")
+    return [items.read(item) for item in _not_too_many(given)]
+
+
+def _check_kind(content_type: bytes) -> None:
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not kind.endswith(b"+json"):
+        raise Unprocessable("content_type_unexpected", "The body is JSON: send it with Content-Type application/json.")
+
+
+def _not_too_many(given: list[T]) -> list[T]:
+    if len(given) > MOST_ITEMS:
+        raise _unfit("too_long", f"List should have at most {MOST_ITEMS} items, not {len(given)}")
+    return given
+
+
+def _unfit(code: str, detail: str) -> Unprocessable:
+    return Unprocessable("validation_failed", f"body: {detail}", errors=[FieldError("", code, detail)])

@@ -1,0 +1,43 @@
+"""The application as the server calls it: two paths are answered before the framework is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from app.api.hot import description
+from app.api.hot.detour import Detour
+from app.api.hot.events import EVENTS, Events
+from app.api.hot.invite_link import INVITE_LINKS, InviteLinks
+from app.api.middleware import Edge
+from app.resources import Resources
+
+
+class Front(FastAPI):
+    """Describes all routes; the framework's are served behind `Edge`, ours beside it."""
+
+    def open(self, resources: Resources, edge: Edge) -> None:
+        """Before the first request."""
+        self.state.resources = resources
+        self._events = Events(resources, Detour(edge, EVENTS, ("POST",)))
+        self._invite_links = InviteLinks(resources, Detour(edge, INVITE_LINKS, ("GET", "HEAD")))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: str = scope["path"]
+            if path.startswith("/i/") and path.find("/", 3) < 0:
+                await self._invite_links(scope, receive, send)
+                return
+            if path == EVENTS:
+                await self._events(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        described = self.openapi_schema is not None
+        schema = super().openapi()
+        if not described:
+            description.add(schema)
+        return schema

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 from app.kit import ids, logging
+from app.kit.patience import within
 from app.tracking import rules
 from app.tracking.codes import KnownCampaign
 from app.tracking.lookup import MOST_CHANNELS
@@ -23,7 +25,7 @@ ATTEMPTS = 5
 MOST_AT_ONCE = 2
 RESERVED = frozenset({rules.DIRECT, rules.OTHER})
 
-Register = Callable[[UUID, UUID, str], Awaitable[frozenset[str]]]
+Register = Callable[[UUID, UUID, str], Coroutine[Any, Any, frozenset[str]]]
 
 
 class Channels:
@@ -62,8 +64,7 @@ class Channels:
         facts = campaign.facts
         merchant_id, campaign_id = ids.decode("mch", facts.merchant_id), ids.decode("cmp", facts.campaign_id)
         try:
-            async with asyncio.timeout(REGISTER_SECONDS):
-                names = await self._register(merchant_id, campaign_id, name)
+            names = await within(REGISTER_SECONDS, self._register(merchant_id, campaign_id, name))
         except Exception:
             log.exception("channel_not_registered", campaign_id=facts.campaign_id)
             self._paused_until = self._clock() + PAUSE_SECONDS

@@ -19,6 +19,7 @@ from app.kit import ids, logging
 from app.kit.errors import Unavailable
 from app.kit.patience import within
 from app.tracking.hits import Target
+from app.tracking.rules import Life, life_of
 
 log = logging.get(__name__)
 # While announcements are heard. Should a pooler swallow them unseen, this is how late a change is noticed.
@@ -48,7 +49,7 @@ MISS: Final = Miss.MISS
 
 @dataclass(frozen=True, slots=True)
 class CampaignFacts:
-    """What of a campaign its links hang on. `channels`: the names that it has by now."""
+    """What of a campaign its links hang on. `channels`: the names that it has by now; `life` follows from the dates."""
 
     merchant_id: str
     campaign_id: str
@@ -58,6 +59,10 @@ class CampaignFacts:
     ended_at: datetime | None
     clock_offset_seconds: int
     channels: frozenset[str] = frozenset()
+    life: Life = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "life", life_of(self))
 
 
 @dataclass(slots=True)

@@ -36,8 +36,10 @@ async def run(stage: Stage, quick: bool) -> Finding:
     load, silent, faults = 0, [], []
     with forks.api(stage) as steady, progress() as bar:
         for name in bar.track(chosen, description="failpoints"):
-            case = in_worker if name in failpoints.WORKER else in_api
-            fired, found, requests = await case(stage, steady, [name])
+            if name in failpoints.WORKER:
+                fired, found, requests = await in_worker(stage, steady, ["always-copy", name])
+            else:
+                fired, found, requests = await in_api(stage, steady, [name])
             load += requests
             silent += [] if fired else [name]
             faults += [f"{name}: {fault}" for fault in found]
@@ -61,6 +63,7 @@ Case = tuple[bool, list[str], int]
 async def in_api(stage: Stage, steady: forks.Fork, names: Sequence[str], in_worker: Sequence[str] = ()) -> Case:
     """Two servers, one of them sabotaged; whether it struck, what came out wrong, and how many requests there were."""
     scene = await open_scene(stage, inviters=6)
+    await truth.end_leases(stage.resources)
     with ExitStack() as running:
         sabotaged = running.enter_context(forks.api(stage, *names))
         running.enter_context(forks.worker(stage, *in_worker))

@@ -9,11 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import update
 
 from app.cli.output import progress
+from app.embedded.server import last_lines
 from app.kit import ids
 from app.models import Participant
+from app.tracking import queries
 from proofs.crash_points import in_api, in_worker, new_traffic, wrongs
 from proofs.frame import forks, truth
 from proofs.frame.command import Entry
@@ -24,6 +27,7 @@ from proofs.frame.traffic import AGENT, TRACKING, Traffic, open_scene
 
 PATIENCE = 900
 STALL_SECONDS = 1.2
+RIVALS_PATIENCE = 60.0
 # A change is known everywhere within a moment; what nobody knows is asked for again after a second.
 CHANGE_SECONDS = 2.5
 
@@ -44,6 +48,7 @@ class Trial:
 async def killed_api(trial: Trial) -> list[str]:
     """SIGKILL under load: what was acknowledged is there."""
     scene = await open_scene(trial.stage, inviters=6)
+    await truth.end_leases(trial.stage.resources)
     with forks.api(trial.stage, *trial.bugs) as doomed, forks.worker(trial.stage):
         traffic = Traffic(scene, [doomed.base_url, trial.steady.base_url], mix=TRACKING, pause=0.0, patience=3.0)
         async with traffic.flowing():
@@ -61,9 +66,9 @@ async def undrained(trial: Trial, *failpoints: str) -> list[str]:
         traffic = new_traffic(scene, server)
         await traffic.settle(96)
     trial.count(traffic)
-    shown = await truth.live_counters(trial.stage.resources, scene.campaign.id)
+    shown = await truth.live_counters(trial.stage.resources, scene.campaign.id, ready=False)
     told = {name: number for name, number in traffic.diary.told.items() if number}
-    counted = None if shown is None else {name: number for name, number in shown.items() if name != "unique_visitors"}
+    counted = {name: number for name, number in (shown or {}).items() if name != "unique_visitors"}
     return ([] if counted == told else [f"shown {counted}, told {told}"]) + await wrongs(trial.stage, traffic)
 
 
@@ -94,9 +99,22 @@ async def stalled_redis(trial: Trial) -> list[str]:
     return faults + await wrongs(trial.stage, traffic)
 
 
+async def rival_batches(trial: Trial) -> list[str]:
+    """Batches of the same people, straight into Postgres, many at once."""
+    scene = await open_scene(trial.stage, inviters=40)
+    merchant_id, campaign_id = scene.merchant.test_id, scene.campaign.id
+    targets = [queries.target(merchant_id, campaign_id, inviter.id) for inviter in scene.inviters]
+    people = msgspec.json.encode(targets).decode()
+    with forks.program(trial.stage, ["python", "-m", "proofs.frame.rivals", people], *trial.bugs) as rivals:
+        await asyncio.to_thread(rivals.process.join, RIVALS_PATIENCE)
+        faults = [] if rivals.process.exitcode == 0 else [last_lines(rivals.log, 3)]
+    trial.load += len(scene.inviters)
+    return faults
+
+
 async def killed_worker(trial: Trial) -> list[str]:
     """The worker dies between its last statement and its commit."""
-    _, faults, load = await in_worker(trial.stage, trial.steady, ["drain-before-commit", *trial.bugs])
+    _, faults, load = await in_worker(trial.stage, trial.steady, [*trial.bugs, "drain-before-commit"])
     trial.load += load
     return faults
 
@@ -121,11 +139,12 @@ async def changes(trial: Trial) -> list[str]:
             await session.execute(update(Participant).where(Participant.id == inviter.id).values(invite_code=code))
         ended = await line.post(f"/v1/campaigns/{scene.campaign.id}/end", scene.key, b"{}")
         await asyncio.sleep(CHANGE_SECONDS)
-        found = await line.get(f"/i/{code}", headers)
+        # In this order: a look-up would tell of the campaign, too.
         late = await line.get(f"/i/{inviter.invite_code}", headers)
+        found = await line.get(f"/i/{code}", headers)
         line.close()
     trial.load += 5
-    shown = await truth.live_counters(trial.stage.resources, scene.campaign.id) or {}
+    shown = await truth.live_counters(trial.stage.resources, scene.campaign.id, ready=False) or {}
     faults = (
         [] if unknown.status == 404 and known.status == 302 and ended.status == 200 else [f"set-up: {ended.body!r}"]
     )
@@ -138,7 +157,7 @@ BUGS: dict[str, Small] = {
     "ack-before-redis": killed_api,
     "count-without-dedupe": undrained,
     "trim-before-commit": killed_worker,
-    "unsorted-batch": stalled_redis,
+    "unsorted-batch": rival_batches,
     "fallback-new-id": stalled_redis,
     "breaker-drops": stalled_redis,
     "position-outside-transaction": killed_worker,

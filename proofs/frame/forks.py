@@ -59,7 +59,7 @@ def api(stage: Stage, *names: str) -> Iterator[Fork]:
     """Ready when it is yielded; killed at the end. It listens by itself: when it is dead nobody answers."""
     port = _free_port()
     base_url = f"http://127.0.0.1:{port}"
-    with _fork(stage, [*API, "--port", str(port)], names, base_url) as fork:
+    with program(stage, [*API, "--port", str(port)], *names, base_url=base_url) as fork:
         deadline = time.monotonic() + START_PATIENCE
         while not is_healthy(base_url):
             if time.monotonic() > deadline or not fork.process.is_alive():
@@ -68,14 +68,13 @@ def api(stage: Stage, *names: str) -> Iterator[Fork]:
         yield fork
 
 
-@contextlib.contextmanager
-def worker(stage: Stage, *names: str) -> Iterator[Fork]:
-    with _fork(stage, WORKER, names) as fork:
-        yield fork
+def worker(stage: Stage, *names: str) -> contextlib.AbstractContextManager[Fork]:
+    return program(stage, WORKER, *names)
 
 
 @contextlib.contextmanager
-def _fork(stage: Stage, command: Sequence[str], names: Sequence[str], base_url: str = "") -> Iterator[Fork]:
+def program(stage: Stage, command: Sequence[str], *names: str, base_url: str = "") -> Iterator[Fork]:
+    """`command` has the form of `python -m MODULE ARGUMENTS`; what still runs at the end is killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOAD)
     number = time.monotonic_ns()

@@ -82,17 +82,17 @@ async def compare(resources: Resources, scene: Scene) -> Report:
     return report
 
 
-async def live_counters(resources: Resources, campaign_id: str) -> dict[str, int] | None:
-    """What Redis shows of a campaign; None while it lacks some of its past."""
+async def live_counters(resources: Resources, campaign_id: str, *, ready: bool = True) -> dict[str, int] | None:
+    """What Redis has of a campaign; None while it lacks some of its past, unless asked for all the same."""
     campaign = ids.decode("cmp", campaign_id)
     keys = Keys(shard_of(campaign, resources.settings.track_shards))
     async with resources.redis.pipeline(transaction=True) as pipe:
         pipe.mget(keys.epoch, keys.ready)
         pipe.hgetall(keys.campaign(campaign))
-        (epoch, ready), found = await pipe.execute()
-    return (
-        {name.decode(): int(number) for name, number in found.items()} if epoch is not None and epoch == ready else None
-    )
+        (epoch, whole), found = await pipe.execute()
+    if ready and (epoch is None or epoch != whole):
+        return None
+    return {name.decode(): int(number) for name, number in found.items()}
 
 
 async def money(stage: Stage, scene: Scene, diary: Diary) -> dict[str, int]:

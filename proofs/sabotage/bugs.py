@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -93,10 +94,11 @@ def _() -> None:
 @named("unsorted-batch")
 def _() -> None:
     """Rivals lock the same rows, each in an order of its own."""
-    name, sorted_by = "_RECORD", f"ORDER BY {fallback._PLACE}"  # the statement itself is what is spoilt
-    statement = getattr(fallback, name)
-    assert sorted_by in statement
-    setattr(fallback, name, statement.replace(sorted_by, "ORDER BY random()"))
+    spoilt, count = re.subn(
+        r"ORDER BY merchant_id, participant_id, hour, channel[^\n]*", "ORDER BY random()", fallback._RECORD
+    )
+    assert count == 1
+    fallback._RECORD = spoilt
 
 
 @named("fallback-new-id")

@@ -8,6 +8,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.tracking import drain
 from proofs.sabotage import named
 from proofs.sabotage.seams import around, commit, die, fail, replace, statement
 
@@ -70,6 +71,12 @@ def _() -> None:
 def _() -> None:
     _without_redis()
     statement(ROWS, after=broken, skip=1)
+
+
+@named("always-copy")
+def _() -> None:
+    """No failpoint: also the few events of a proof go the way of many."""
+    drain.LEAST_COPIED = 1
 
 
 TRIM = "app.tracking.stream:trim"

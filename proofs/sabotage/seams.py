@@ -131,8 +131,9 @@ def commit(armed_by: str, *, before: Action | None = None, after: Action | None 
     def wrap(original: Any) -> Any:
         @functools.wraps(original)
         async def wrapped(*args: Any, **kwargs: Any) -> Any:
+            found = await original(*args, **kwargs)
             armed.add(asyncio.current_task())
-            return await original(*args, **kwargs)
+            return found
 
         return wrapped
 

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks import chain, h5, track_get, track_post
+from benchmarks import chain, h5, poster, track_get, track_post
 from proofs.frame.command import Entry
 from proofs.frame.report import Figure
 
-BENCHES: tuple[Entry[Sequence[Figure]], ...] = (chain.BENCH, h5.BENCH, track_get.BENCH, track_post.BENCH)
+BENCHES: tuple[Entry[Sequence[Figure]], ...] = (
+    chain.BENCH,
+    h5.BENCH,
+    track_get.BENCH,
+    track_post.BENCH,
+    poster.JPEG,
+    poster.PNG,
+    poster.QR,
+)

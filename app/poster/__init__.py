@@ -1,6 +1,6 @@
 """Posters: a template and a person in, an encoded picture out. Pure: no database, no network, no clock."""
 
-from app.poster.builtin import BUILTIN
+from app.poster.builtin import BUILTIN, OFFERED
 from app.poster.check import SAMPLE, Problem, check_template
 from app.poster.pictures import normalise_asset, normalise_avatar
 from app.poster.qr import read_back
@@ -10,6 +10,7 @@ from app.poster.words import filter_nickname
 
 __all__ = [
     "BUILTIN",
+    "OFFERED",
     "SAMPLE",
     "PosterInput",
     "Problem",

@@ -8,6 +8,8 @@ from types import MappingProxyType
 from app.poster.designs import distribution, merchant_registration, refer_a_friend
 from app.poster.template import Template, load_template
 
+# Those that merchants may choose from, as they are called to people.
+OFFERED: Mapping[str, str] = MappingProxyType({"distribution": "商品分销", "refer_a_friend": "邀请好友，双方得会员"})
 BUILTIN: Mapping[str, Template] = MappingProxyType(
     {
         "distribution": load_template(distribution.DOCUMENT),

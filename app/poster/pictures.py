@@ -79,7 +79,8 @@ def _covering(size: tuple[int, int], side: int) -> tuple[int, int]:
 
 def square(data: bytes, side: int) -> Image.Image:
     """The middle of a picture as RGB, on white where it is transparent."""
-    image = ImageOps.fit(decode(data, (side, side)), (side, side), Image.Resampling.BICUBIC)
+    # Half the work of LANCZOS; what comes is hardly twice as large, and looks the same.
+    image = ImageOps.fit(decode(data, (side, side)), (side, side), Image.Resampling.HAMMING)
     return flattened(image)
 
 

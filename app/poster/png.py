@@ -77,11 +77,11 @@ def _fast(image: Image.Image) -> Band:
     return _band(rows, deflate.compress(rows) + deflate.flush(isal_zlib.Z_FULL_FLUSH))
 
 
-def _band(rows: bytes, compressed: bytes) -> Band:
+def _band(rows: bytearray, compressed: bytes) -> Band:
     return Band(_chunk(b"IDAT", compressed), isal_zlib.adler32(rows), len(rows))
 
 
-def filtered(image: Image.Image) -> bytes:
+def filtered(image: Image.Image) -> bytearray:
     """The rows of an RGB picture with their filters before them."""
     width, height = image.size
     before = Image.new("RGB", image.size)
@@ -89,10 +89,11 @@ def filtered(image: Image.Image) -> bytes:
     before.paste(image.crop((0, 0, width - 1, 1)), (1, 0))
     stride = 3 * width + 1
     # One byte is left free behind each row, which is the place of the next one's filter.
-    rows = bytearray(_LEFT + ImageChops.subtract_modulo(image, before).tobytes("raw", "RGB", stride))
+    rows = bytearray(_LEFT)
+    rows += ImageChops.subtract_modulo(image, before).tobytes("raw", "RGB", stride)
     rows[stride::stride] = _UP * height
     del rows[-1]
-    return bytes(rows)
+    return rows
 
 
 def _joined(bands: Iterable[Band]) -> int:

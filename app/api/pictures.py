@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, File, Form, UploadFile
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from app.api.deps import PrincipalDep, ResourcesDep
+from app.poster import OFFERED
 from app.poster.document import Document
 from app.poster.pictures import Purpose
 from app.referrals import templates
@@ -28,6 +29,15 @@ class _DescribedAsDocument:
 
 
 DocumentIn = Annotated[dict[str, Any], _DescribedAsDocument()]
+
+
+TemplateId = Annotated[
+    str,
+    Field(
+        pattern=f"^(tpl_[0-7][0-9a-hjkmnp-tv-z]{{25}}|{'|'.join(OFFERED)})$",
+        description="`tpl_…`, or the name of a built-in one.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)

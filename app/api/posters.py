@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.deps import PrincipalDep, ResourcesDep
 from app.api.router import pages
@@ -20,6 +20,9 @@ Format = Literal["jpeg", "png"]
 MEDIA_TYPES: dict[Format, str] = {"jpeg": "image/jpeg", "png": "image/png"}
 # Asked for anew each time and mostly answered 304: who has just changed the avatar must not see the old one.
 CACHE_CONTROL = "no-cache"
+Other = Annotated[
+    str | None, Query(max_length=64, description="Another template of the campaign than the one that was picked.")
+]
 
 
 def pictures(*formats: Format, conditional: bool = True) -> dict[int | str, dict[str, Any]]:
@@ -36,17 +39,19 @@ def pictures(*formats: Format, conditional: bool = True) -> dict[int | str, dict
     response_class=Response,
     responses=pictures("jpeg") | pages({400: "Unreadable", 404: "No such code", 422: "Does not fit"}),
 )
-async def poster(invite_code: str, request: Request, resources: ResourcesDep) -> Response:
+async def poster(invite_code: str, request: Request, resources: ResourcesDep, template: Other = None) -> Response:
     """The poster as a JPEG of at most 500 KB, with an ETag."""
-    return await answer(request, resources, await _shared(resources, invite_code))
+    return await answer(request, resources, await _shared(resources, invite_code, template))
 
 
 @router.head("/p/{invite_code}.jpg", response_class=Response, include_in_schema=False)
-async def look_at_poster(invite_code: str, request: Request, resources: ResourcesDep) -> Response:
-    return await answer(request, resources, await _shared(resources, invite_code))
+async def look_at_poster(
+    invite_code: str, request: Request, resources: ResourcesDep, template: Other = None
+) -> Response:
+    return await answer(request, resources, await _shared(resources, invite_code, template))
 
 
-async def _shared(resources: Resources, invite_code: str) -> Composed:
+async def _shared(resources: Resources, invite_code: str, template_id: str | None) -> Composed:
     async with resources.db.system() as session:
         owner = await queries.merchant_of_code(session, invite_code)
     if owner is None:
@@ -58,6 +63,7 @@ async def _shared(resources: Resources, invite_code: str) -> Composed:
             participant_id=owner.participant_id,
             public_url=resources.settings.public_url,
             shared=True,
+            template_id=template_id,
         )
 
 

@@ -15,6 +15,7 @@ from app.db.pages import Page, PageQuery, fetch_page
 from app.kit import ids
 from app.kit.errors import not_found
 from app.models import Campaign, CampaignRule, PosterTemplate
+from app.poster import OFFERED
 
 
 async def get(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> Campaign:
@@ -91,8 +92,8 @@ async def merchant_of(session: AsyncSession, campaign_id: str) -> str | None:
 
 
 async def require_templates(session: AsyncSession, *, merchant_id: str, template_ids: Iterable[str]) -> None:
-    """NotFound `poster_template_not_found` where one of them is not this merchant's."""
-    wanted = set(template_ids)
+    """NotFound `poster_template_not_found` where one of them is neither this merchant's nor a built-in one."""
+    wanted = set(template_ids) - OFFERED.keys()
     own = select(PosterTemplate.id).where(PosterTemplate.merchant_id == merchant_id, PosterTemplate.id.in_(wanted))
     if wanted and set(await session.scalars(own)) != wanted:
         raise not_found("poster_template")

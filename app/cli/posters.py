@@ -18,6 +18,7 @@ from app.merchants import audit
 from app.models import MerchantUser
 from app.poster import PosterInput, Template
 from app.referrals import posters, queries
+from app.referrals.posters import Composed
 from app.resources import Resources
 
 app = typer.Typer(help="Posters: render them to files.", no_args_is_help=True)
@@ -111,14 +112,14 @@ async def draw_all(resources: Resources, job: Job) -> Outcome:
     with progress() as bar:
         task = bar.add_task("Posters", total=len(job.participant_ids))
         for start in range(0, len(job.participant_ids), CHUNK):
-            template, people = await compose(resources, job, job.participant_ids[start : start + CHUNK])
-            for drawn in asyncio.as_completed([draw(resources, template, person, job.folder) for person in people]):
+            composed = await compose(resources, job, job.participant_ids[start : start + CHUNK])
+            for drawn in asyncio.as_completed([draw(resources, *one, job.folder) for one in composed]):
                 note(outcome, await drawn)
                 bar.advance(task)
     return outcome
 
 
-async def compose(resources: Resources, job: Job, ids: list[str]) -> tuple[Template, list[PosterInput]]:
+async def compose(resources: Resources, job: Job, ids: list[str]) -> list[Composed]:
     async with resources.db.tenant(job.merchant_id) as session:
         return await posters.of_many(
             session,

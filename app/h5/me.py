@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.deps import ResourcesDep
@@ -21,7 +21,7 @@ from app.kit import people
 from app.kit.errors import InvitreeError, not_found
 from app.ledger import queries as ledger_queries
 from app.models import Participant
-from app.referrals import assets
+from app.referrals import assets, avatars, posters
 from app.referrals import queries as referral_queries
 from app.resources import Resources
 from app.rewards import queries as reward_queries
@@ -79,6 +79,17 @@ async def change_avatar(
         asset, _ = await assets.keep(own.session, **own.tenant, purpose="avatar", content=content)
         member = await referral_queries.get_member(own.session, **own.tenant, member_id=own.visitor.member_id)
         member.avatar_asset_id = asset.id
+        await avatars.drop(own.session, member)
+    return redirect(f"/h5/me/{participant_id}")
+
+
+@router.post("/me/{participant_id}/poster")
+async def pick_poster(
+    participant_id: str, request: Request, resources: ResourcesDep, template: Annotated[str, Form(max_length=64)]
+) -> Response:
+    """Another of the campaign's posters, from now on wherever this one is shown."""
+    async with own_page(request, resources, participant_id) as own:
+        await posters.pick(own.session, **own.tenant, participant_id=participant_id, template_id=template)
     return redirect(f"/h5/me/{participant_id}")
 
 
@@ -93,6 +104,7 @@ async def _page(own: Own, *, error: str = "", status: int = 200) -> Response:
     commissions = await commission_queries.find_page(
         session, **tenant, query=SHOWN, equals={"beneficiary_id": participant.id}
     )
+    templates = await posters.offered(session, campaign)
     counters = await tracking_queries.participant_counters(session, **tenant, participant_id=participant.id)
     return render(
         "me.html",
@@ -112,6 +124,8 @@ async def _page(own: Own, *, error: str = "", status: int = 200) -> Response:
         balance=await ledger_queries.balance(session, **tenant, member_id=member.id),
         commissions=commissions.rows,
         poster_url=f"/p/{participant.invite_code}.jpg",
+        templates=templates,
+        picked=posters.picked(participant, templates),
         invite_url=f"{own.public_url}/i/{participant.invite_code}",
     )
 

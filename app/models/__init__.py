@@ -10,7 +10,7 @@ from app.models.members import AvatarFetch, Member
 from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
 from app.models.orders import Order, OrderLine, Refund
 from app.models.payouts import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile, Withdrawal
-from app.models.posters import Asset, PosterTemplate
+from app.models.posters import Asset, PosterTemplate, PosterTemplateVersion
 from app.models.referrals import Participant, Referral
 from app.models.rewards import Membership, MembershipGrant, Reward
 from app.models.tracking import (
@@ -61,6 +61,7 @@ __all__ = [
     "PhoneCode",
     "Plan",
     "PosterTemplate",
+    "PosterTemplateVersion",
     "Referral",
     "Refund",
     "Reward",

@@ -8,10 +8,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
 from app.db.types import Id, Instant
+from app.models.merchants import merchant_fk
 
 
 class PosterTemplate(TenantRow, Base):
-    """A merchant's own poster document; a changed one is a new version. `warnings`: what its check found."""
+    """A merchant's poster document as it is now; a changed one is a new version. `warnings`: what its check found."""
 
     __tablename__ = "poster_templates"
 
@@ -21,6 +22,18 @@ class PosterTemplate(TenantRow, Base):
     document: Mapped[dict[str, Any]] = mapped_column(JSONB)
     warnings: Mapped[list[dict[str, str]]] = mapped_column(JSONB, server_default="[]")
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PosterTemplateVersion(TenantRow, Base):
+    """What a template was; never changed, so that what was begun with a version is ended with it."""
+
+    __tablename__ = "poster_template_versions"
+    __table_args__ = (merchant_fk("template_id", to="poster_templates.id"),)
+
+    template_id: Mapped[str] = mapped_column(Id("tpl"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    document: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 

@@ -55,6 +55,7 @@ class Participant(TenantRow, Base):
         Text(collation="C"), Computed(f'"left"(path, {PATH_INDEXED})', persisted=True), deferred=True
     )
     is_promoter: Mapped[bool] = mapped_column(server_default=text("true"))
+    poster_template_id: Mapped[str | None] = mapped_column(String(60))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 

@@ -58,6 +58,30 @@ class StreamPosition(Base):
     rebuilt: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
+class StreamLease(Base):
+    """Which worker drains a shard, and until when nobody else may."""
+
+    __tablename__ = "stream_leases"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    holder: Mapped[str] = mapped_column(String(64))
+    held_until: Mapped[Instant]
+
+
+class SetAsideEntry(Base):
+    """An entry of a stream that could not be drained, as it was. It may hold addresses: kept for 30 days."""
+
+    __tablename__ = "set_aside_entries"
+
+    shard: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    entry_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    set_aside_at: Mapped[Instant] = mapped_column(primary_key=True, server_default=func.now())
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
+    repeats: Mapped[bytes] = mapped_column(LargeBinary)
+    reason: Mapped[str] = mapped_column(Text)
+
+
 class CounterRepair(TenantRow, Base):
     """A campaign whose live counters may differ from the rows: set right by the worker, then deleted."""
 

@@ -36,7 +36,7 @@ _ADD = text("""
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """`participant_ids` None: all of the campaign; `template_id` None: the campaign's own."""
+    """`participant_ids` None: all of the campaign; `template_id` None: what each participant picked."""
 
     participant_ids: Sequence[str] | None
     template_id: str | None
@@ -45,12 +45,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one worker draws next: numbers in the job, and whose posters they are."""
+    """What one worker draws next: numbers in the job, and whose posters they are.
+
+    `template` with its version where one was asked for: what begins with a version ends with it.
+    """
 
     merchant_id: str
     job_id: str
     campaign_id: str
-    template_id: str | None
+    template: tuple[str, int] | None
     format: str
     posters: Sequence[tuple[int, str]]
 
@@ -68,15 +71,17 @@ class Drawn:
 async def start(session: AsyncSession, *, merchant_id: str, campaign_id: str, wish: Wish, now: datetime) -> Job:
     """NotFound for campaign, template or participant; Unprocessable `too_many_posters`, `no_participants`."""
     participants = await _wanted(session, merchant_id, campaign_id, wish.participant_ids)
+    version = None
     if wish.template_id is not None:
-        await templates.find(session, merchant_id=merchant_id, template_id=wish.template_id)
+        shown = await templates.show(session, merchant_id=merchant_id, template_id=wish.template_id)
+        version = shown["version"]
     job = Job(
         merchant_id=merchant_id,
         id=ids.new("job"),
         kind="posters",
         status="queued",
         campaign_id=campaign_id,
-        input={"template_id": wish.template_id, "format": wish.format},
+        input={"template_id": wish.template_id, "template_version": version, "format": wish.format},
         total=len(participants),
         created_at=now,
     )
@@ -123,7 +128,9 @@ async def claim(session: AsyncSession, *, seconds: int) -> Piece | None:
     waiting = select(JobPoster.number, JobPoster.participant_id).where(*_of(job.merchant_id, job.id), *_NEITHER)
     posters = (await session.execute(waiting.order_by(JobPoster.number).limit(PIECE))).tuples().all()
     await session.flush()
-    return Piece(job.merchant_id, job.id, job.campaign_id, job.input["template_id"], job.input["format"], posters)
+    wanted = job.input["template_id"]
+    template = None if wanted is None else (wanted, job.input["template_version"])
+    return Piece(job.merchant_id, job.id, job.campaign_id, template, job.input["format"], posters)
 
 
 async def keep(session: AsyncSession, piece: Piece, drawn: Sequence[Drawn]) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import queries as campaigns
 from app.campaigns.document import RuleDocument, Side
 from app.kit import links, money
-from app.kit.errors import not_found
+from app.kit.errors import FieldError, Unprocessable, not_found
 from app.models import Campaign, Member, Merchant, Participant
 from app.poster import BUILTIN, SAMPLE, PosterInput, Template
 from app.referrals import assets, queries, templates
@@ -23,28 +23,32 @@ Composed = tuple[Template, PosterInput]
 
 
 async def of_participant(
-    session: AsyncSession, *, merchant_id: str, participant_id: str, public_url: str, shared: bool = False
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    participant_id: str,
+    public_url: str,
+    shared: bool = False,
+    template_id: str | None = None,
 ) -> Composed:
-    """Ready for the renderer; NotFound `participant_not_found`.
+    """Ready for the renderer, in the template that the participant picked or in another one of the campaign's.
 
-    `shared`: asked for by whoever has the code. To them a campaign that was never published does not exist
-    (`invite_code_not_found`); one that is over still has its posters, for they hang on walls.
+    NotFound `participant_not_found`, `poster_template_not_found`. `shared`: asked for by whoever has the code. To them
+    a campaign that was never published does not exist (`invite_code_not_found`); one that is over still has its
+    posters, for they hang on walls.
     """
     participant = await queries.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
     if shared and campaign.status == "draft":
         raise not_found("invite_code")
-    template, poster = await of_campaign(session, campaign=campaign)
-    return template, await personal(session, campaign, poster, participant, public_url=public_url)
-
-
-async def of_campaign(session: AsyncSession, *, campaign: Campaign, template_id: str | None = None) -> Composed:
-    """What the posters of a campaign share: its texts, and its template or the one that is asked for."""
-    if template_id is not None:
-        template = await templates.find(session, merchant_id=campaign.merchant_id, template_id=template_id)
-    else:
-        template = await template_of(session, campaign=campaign)
-    return template, await _texts(session, campaign)
+    names = await offered(session, campaign)
+    if template_id not in (None, *names):
+        raise not_found("poster_template")
+    name = template_id or picked(participant, names)
+    template = await _template(session, merchant_id, name)
+    return template, await personal(
+        session, campaign, await _texts(session, campaign), participant, public_url=public_url
+    )
 
 
 async def of_many(
@@ -54,15 +58,57 @@ async def of_many(
     campaign_id: str,
     participant_ids: Sequence[str],
     public_url: str,
-    template_id: str | None = None,
-) -> tuple[Template, list[PosterInput]]:
-    """The campaign's template, and what each of its participants' posters shows, in turn."""
+    fixed: tuple[str, int | None] | None = None,
+) -> list[Composed]:
+    """Each participant's poster in turn: in the template that each picked, or all in a `fixed` one of that version."""
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
-    template, shared = await of_campaign(session, campaign=campaign, template_id=template_id)
-    people = [
-        await queries.get_participant(session, merchant_id=merchant_id, participant_id=p) for p in participant_ids
-    ]
-    return template, [await personal(session, campaign, shared, person, public_url=public_url) for person in people]
+    names, shared = await offered(session, campaign), await _texts(session, campaign)
+    known: dict[str, Template] = {}
+    composed = []
+    for participant_id in participant_ids:
+        person = await queries.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
+        name, version = fixed or (picked(person, names), None)
+        if name not in known:
+            known[name] = await _template(session, merchant_id, name, version)
+        composed.append((known[name], await personal(session, campaign, shared, person, public_url=public_url)))
+    return composed
+
+
+async def offered(session: AsyncSession, campaign: Campaign) -> list[str]:
+    """Templates that its participants may pick from, by id or built-in name; the first where nobody picks."""
+    if campaign.poster_template_ids:
+        return campaign.poster_template_ids
+    merchant = await session.get_one(Merchant, campaign.merchant_id)
+    return ["merchant_registration" if merchant.is_house else templates.builtin_for(campaign.kind)]
+
+
+async def _template(session: AsyncSession, merchant_id: str, name: str, version: int | None = None) -> Template:
+    """Also the one that only the house offers."""
+    if name in BUILTIN:
+        return BUILTIN[name]
+    return await templates.find(session, merchant_id=merchant_id, template_id=name, version=version)
+
+
+def picked(participant: Participant, names: Sequence[str]) -> str:
+    """What was picked, as long as the campaign still offers it."""
+    own = participant.poster_template_id
+    return own if own in names and own is not None else names[0]
+
+
+async def pick(session: AsyncSession, *, merchant_id: str, participant_id: str, template_id: str | None) -> Participant:
+    """Let a participant's poster be of this template, or (None) of the campaign's first.
+
+    Unprocessable `poster_template_not_offered` where it is none of the campaign's.
+    """
+    participant = await queries.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
+    campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
+    if template_id is not None and template_id not in await offered(session, campaign):
+        detail = "The campaign does not offer this template; see its `poster_template_ids`."
+        field = FieldError("/poster_template_id", "poster_template_not_offered", detail)
+        raise Unprocessable("poster_template_not_offered", detail, errors=[field])
+    participant.poster_template_id = template_id
+    await session.flush()
+    return participant
 
 
 async def personal(
@@ -106,15 +152,6 @@ async def sample(
         nickname=nickname,
         avatar=await _picture(session, merchant_id, avatar_asset_id),
     )
-
-
-async def template_of(session: AsyncSession, *, campaign: Campaign) -> Template:
-    """The campaign's first template, or the built-in one of its kind."""
-    merchant_id = campaign.merchant_id
-    if campaign.poster_template_ids:
-        return await templates.find(session, merchant_id=merchant_id, template_id=campaign.poster_template_ids[0])
-    merchant = await session.get_one(Merchant, merchant_id)
-    return BUILTIN["merchant_registration"] if merchant.is_house else templates.builtin_for(campaign.kind)
 
 
 async def _texts(session: AsyncSession, campaign: Campaign) -> PosterInput:

@@ -13,18 +13,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.pages import Page, PageQuery, fetch_page
 from app.db.rows import get_row
 from app.kit import ids
-from app.kit.errors import FieldError, Unprocessable
-from app.models import PosterTemplate
-from app.poster import BUILTIN, Problem, Template, load_template, named_assets
+from app.kit.errors import FieldError, Unprocessable, not_found
+from app.models import PosterTemplate, PosterTemplateVersion
+from app.poster import BUILTIN, OFFERED, Problem, Template, load_template, named_assets
 from app.referrals import assets
 
-BUILTIN_NAMES = {"distribution": "商品分销", "refer_a_friend": "邀请好友，双方得会员"}
 _WITHOUT_OWN = "refer_a_friend"
 _IN_BODY = "/document"
 
 
-def builtin_for(kind: str) -> Template:
-    return BUILTIN[kind if kind in BUILTIN_NAMES else _WITHOUT_OWN]
+def builtin_for(kind: str) -> str:
+    """The name of the built-in template that campaigns of this kind show where they name none."""
+    return kind if kind in OFFERED else _WITHOUT_OWN
 
 
 async def get(session: AsyncSession, *, merchant_id: str, template_id: str) -> PosterTemplate:
@@ -36,19 +36,27 @@ async def page(session: AsyncSession, *, merchant_id: str, query: PageQuery) -> 
     return await fetch_page(session, select(PosterTemplate).where(PosterTemplate.merchant_id == merchant_id), query)
 
 
-async def show(session: AsyncSession, *, merchant_id: str, template_id: str) -> dict[str, Any]:
-    """The view of a merchant's own, or of a built-in one by its name."""
-    if template_id in BUILTIN_NAMES:
+async def show(
+    session: AsyncSession, *, merchant_id: str, template_id: str, version: int | None = None
+) -> dict[str, Any]:
+    """The view of a merchant's own, as it is or as it was, or of a built-in one by its name."""
+    if template_id in OFFERED:
         return builtin_view(template_id)
-    return template_view(await get(session, merchant_id=merchant_id, template_id=template_id))
-
-
-async def find(session: AsyncSession, *, merchant_id: str, template_id: str) -> Template:
-    """Ready to draw: a merchant's own by its id, a built-in one by its name. NotFound `poster_template_not_found`."""
-    if template_id in BUILTIN_NAMES:
-        return BUILTIN[template_id]
     row = await get(session, merchant_id=merchant_id, template_id=template_id)
-    return await _load(session, merchant_id, row.document)
+    if version in (None, row.version):
+        return template_view(row)
+    old = await session.get(PosterTemplateVersion, (merchant_id, template_id, version))
+    if old is None:
+        raise not_found("poster_template")
+    return template_view(row) | {"version": old.version, "document": old.document, "warnings": []}
+
+
+async def find(session: AsyncSession, *, merchant_id: str, template_id: str, version: int | None = None) -> Template:
+    """Ready to draw: a merchant's own by its id, a built-in one by its name. NotFound `poster_template_not_found`."""
+    if template_id in OFFERED:
+        return BUILTIN[template_id]
+    shown = await show(session, merchant_id=merchant_id, template_id=template_id, version=version)
+    return await _load(session, merchant_id, shown["document"])
 
 
 async def prepare(session: AsyncSession, *, merchant_id: str, document: Mapping[str, Any]) -> Template:
@@ -85,6 +93,7 @@ async def create(
     row = PosterTemplate(merchant_id=merchant_id, id=ids.new("tpl"), version=1, created_at=now, **values)
     session.add(row)
     await session.flush()
+    await _note_version(session, row)
     return row
 
 
@@ -100,7 +109,18 @@ async def change(
         setattr(row, name, value)
     row.version += bool(changed)
     await session.flush()
+    if changed:
+        await _note_version(session, row)
     return row
+
+
+async def _note_version(session: AsyncSession, row: PosterTemplate) -> None:
+    session.add(
+        PosterTemplateVersion(
+            merchant_id=row.merchant_id, template_id=row.id, version=row.version, document=row.document
+        )
+    )
+    await session.flush()
 
 
 def template_view(row: PosterTemplate) -> dict[str, Any]:
@@ -122,7 +142,7 @@ def builtin_view(name: str) -> dict[str, Any]:
         "id": name,
         "object": "poster_template",
         "builtin": True,
-        "name": BUILTIN_NAMES[name],
+        "name": OFFERED[name],
         "version": 1,
         "document": BUILTIN[name].document.model_dump(mode="json"),
         "warnings": [],

@@ -32,6 +32,7 @@ def participant_view(row: Participant) -> dict[str, Any]:
         "invite_code": row.invite_code,
         "invite_url": f"{public_url}/i/{row.invite_code}",
         "poster_url": f"{public_url}/p/{row.invite_code}.jpg",
+        "poster_template_id": row.poster_template_id,
         "inviter_id": row.inviter_id,
         "depth": row.depth,
         "is_promoter": row.is_promoter,

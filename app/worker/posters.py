@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from app.kit.errors import InvitreeError, Unavailable
-from app.poster import PosterInput, Template
 from app.poster.render import Format
 from app.referrals import poster_jobs, posters
 from app.referrals.poster_jobs import Drawn, Piece
+from app.referrals.posters import Composed
 from app.resources import Resources
 
 # Longer than a piece takes where every poster takes its longest.
@@ -36,14 +36,15 @@ async def draw_posters(resources: Resources) -> int:
 
 async def _draw(resources: Resources, piece: Piece) -> list[Drawn]:
     try:
-        template, people = await _composed(resources, piece)
+        composed = await _composed(resources, piece)
     except InvitreeError as error:  # the template is gone, or its pictures are: nothing of the piece can be had
         return [Drawn(number, error=error.code) for number, _ in piece.posters]
-    work = [_draw_one(resources, piece, template, *each) for each in zip(piece.posters, people, strict=True)]
+    numbers = [number for number, _ in piece.posters]
+    work = [_draw_one(resources, piece, *each) for each in zip(numbers, composed, strict=True)]
     return list(await asyncio.gather(*work))
 
 
-async def _composed(resources: Resources, piece: Piece) -> tuple[Template, list[PosterInput]]:
+async def _composed(resources: Resources, piece: Piece) -> list[Composed]:
     async with resources.db.tenant(piece.merchant_id) as session:
         return await posters.of_many(
             session,
@@ -51,22 +52,19 @@ async def _composed(resources: Resources, piece: Piece) -> tuple[Template, list[
             campaign_id=piece.campaign_id,
             participant_ids=[participant_id for _, participant_id in piece.posters],
             public_url=resources.settings.public_url,
-            template_id=piece.template_id,
+            fixed=piece.template,
         )
 
 
-async def _draw_one(
-    resources: Resources, piece: Piece, template: Template, place: tuple[int, str], person: PosterInput
-) -> Drawn:
-    number, _ = place
+async def _draw_one(resources: Resources, piece: Piece, number: int, composed: Composed) -> Drawn:
     form: Format = piece.format  # type: ignore[assignment]  # checked when the job was asked for
     try:
-        content = await resources.renderer.render(template, person, form)
+        content = await resources.renderer.render(*composed, form)
     except Unavailable:
         raise
     except InvitreeError as error:
         return Drawn(number, error=error.code)
-    return Drawn(number, f"{person.invite_code}.{SUFFIXES.get(form, form)}", content)
+    return Drawn(number, f"{composed[1].invite_code}.{SUFFIXES.get(form, form)}", content)
 
 
 async def forget_posters(resources: Resources) -> int:

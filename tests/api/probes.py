@@ -92,6 +92,7 @@ BODIES: dict[str, list[Any]] = {
         for buyer, place in (("participant_id", "$ptc2"), ("member_id", "$mbr"))
     ],
     "POST /v1/orders/{order_id}/refunds": [{"external_refund_id": "$new", "amount_minor": 1}],
+    "PATCH /v1/participants/{participant_id}": [{"poster_template_id": "$tpl"}],
     "POST /v1/participants/{participant_id}/rebind": [{"inviter_id": "$ptc2", "reason": "x"}],
     "POST /v1/payout-batches": [{"user_id": "$usr", "campaign_id": "$cmp"}],
     "POST /v1/payout-batches/{batch_id}/approve": [{"user_id": "$usr2"}],

@@ -230,6 +230,18 @@ async def test_a_campaign_shows_its_first_template_and_every_change_of_it(
     assert read_back(after.content) == [f"https://t.invitree.cn/i/{participant.invite_code}?s=qr"]
 
 
+async def test_every_version_of_a_template_stays_as_it_was(api: httpx.AsyncClient) -> None:
+    made = await make_template(api)
+    path = f"{PATH}/{made['id']}"
+    changed = (await api.patch(path, json={"document": document(colour=GREEN)})).json()
+    assert changed["version"] == 2
+    first, second = [(await api.get(path, params={"version": number})).json() for number in (1, 2)]
+    assert (first["version"], first["document"]) == (1, made["document"])
+    assert second == (await api.get(path)).json()
+    missing = await api.get(path, params={"version": 3})
+    assert (missing.status_code, missing.json()["code"]) == (404, "poster_template_not_found")
+
+
 async def test_a_template_is_made_once_for_its_key(api: httpx.AsyncClient) -> None:
     body, key = {"name": "春季", "document": document()}, {"Idempotency-Key": "k1"}
     first, again = [await api.post(PATH, json=body, headers=key) for _ in range(2)]

@@ -13,7 +13,7 @@ from PIL import Image
 from app.kit import ids
 from app.kit.errors import Unavailable
 from app.models import Merchant
-from app.poster import BUILTIN, PosterInput, Template, read_back
+from app.poster import PosterInput, Template, read_back
 from app.referrals import posters
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_merchant, make_participant
@@ -292,10 +292,10 @@ async def test_each_kind_of_campaign_has_its_template_and_the_house_its_own(reso
         campaign = await make_campaign(session, merchant.test_id)
         for kind in ("distribution", "refer_a_friend"):
             campaign.kind = kind
-            assert await posters.template_of(session, campaign=campaign) == BUILTIN[kind]
+            assert await posters.offered(session, campaign) == [kind]
         (await session.get_one(Merchant, merchant.test_id)).is_house = True
         with session.no_autoflush:
-            assert await posters.template_of(session, campaign=campaign) == BUILTIN["merchant_registration"]
+            assert await posters.offered(session, campaign) == ["merchant_registration"]
         await session.rollback()
 
 
@@ -330,3 +330,48 @@ async def test_members_show_their_avatar_and_keep_it(
     await join(api, campaign_id, nickname="小红")
     shown = (await api.get(f"/v1/members/{made.json()['member']['id']}")).json()
     assert (shown["avatar_asset_id"], shown["nickname"]) == (asset_id, "小红")
+
+
+async def make_choice(resources: Resources, merchant: MerchantFixture) -> tuple[str, str]:
+    """A participant's id and code, in a campaign that offers both built-in templates."""
+    offered = ["distribution", "refer_a_friend"]
+    async with resources.db.tenant(merchant.test_id) as session:
+        campaign = await make_campaign(session, merchant.test_id, poster_template_ids=offered)
+        participant = await make_participant(session, campaign)
+    return participant.id, participant.invite_code
+
+
+async def test_a_participant_picks_one_of_the_campaigns_posters(
+    api: httpx.AsyncClient, http: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    participant_id, code = await make_choice(resources, merchant)
+    first = await http.get(f"/p/{code}.jpg")
+    other = await http.get(f"/p/{code}.jpg", params={"template": "refer_a_friend"})
+    assert first.content != other.content
+    picked = await api.patch(f"/v1/participants/{participant_id}", json={"poster_template_id": "refer_a_friend"})
+    assert picked.json()["poster_template_id"] == "refer_a_friend"
+    assert (await http.get(f"/p/{code}.jpg")).content == other.content
+    assert (await api.get(f"/v1/participants/{participant_id}/poster")).content == other.content
+    await api.patch(f"/v1/participants/{participant_id}", json={"poster_template_id": None})
+    assert (await http.get(f"/p/{code}.jpg")).content == first.content
+
+
+async def test_only_what_the_campaign_offers_can_be_picked_or_looked_at(
+    api: httpx.AsyncClient, http: httpx.AsyncClient, promoter: tuple[str, str]
+) -> None:
+    participant_id, code = promoter
+    refused = await api.patch(f"/v1/participants/{participant_id}", json={"poster_template_id": "refer_a_friend"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "poster_template_not_offered")
+    assert (await http.get(f"/p/{code}.jpg", params={"template": "refer_a_friend"})).status_code == 404
+    assert (await http.get(f"/p/{code}.jpg", params={"template": "distribution"})).status_code == 200
+
+
+async def test_a_picked_poster_that_is_no_longer_offered_gives_way_to_the_first(
+    api: httpx.AsyncClient, http: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    participant_id, code = await make_choice(resources, merchant)
+    first = await http.get(f"/p/{code}.jpg")
+    await api.patch(f"/v1/participants/{participant_id}", json={"poster_template_id": "refer_a_friend"})
+    campaign_id = (await api.get(f"/v1/participants/{participant_id}")).json()["campaign_id"]
+    await api.patch(f"/v1/campaigns/{campaign_id}", json={"poster_template_ids": ["distribution"]})
+    assert (await http.get(f"/p/{code}.jpg")).content == first.content

@@ -48,7 +48,9 @@ async def make_world(resources: Resources, merchant: MerchantFixture, *, live: b
 
 
 async def _people(session: AsyncSession, merchant_id: str) -> World:
-    campaign = await make_campaign(session, merchant_id)
+    template = PosterTemplate(merchant_id=merchant_id, id=ids.new("tpl"), name="海报", document=_document())
+    session.add(template)
+    campaign = await make_campaign(session, merchant_id, poster_template_ids=[template.id])
     promoter = await make_payable(session, merchant_id, 500, campaign=campaign)
     friend = await make_participant(session, campaign, inviter=promoter)
     other = await make_payable(session, merchant_id, 700, campaign=campaign)
@@ -74,6 +76,7 @@ async def _people(session: AsyncSession, merchant_id: str) -> World:
     return {
         "cmp": campaign.id,
         "job": job.id,
+        "tpl": template.id,
         "ptc": promoter.id,
         "ptc2": friend.id,
         "mbr": promoter.member_id,
@@ -148,15 +151,14 @@ async def _things(session: AsyncSession, merchant_id: str) -> World:
     own: dict[str, Any] = {"merchant_id": merchant_id}
     event_id = await outbox.emit(session, merchant_id, "order.paid", {}, at=clock.utcnow())
     endpoint = WebhookEndpoint(**own, id=ids.new("whe"), url="https://shop.example.com/", secret="whsec_x", types=["*"])
-    template = PosterTemplate(**own, id=ids.new("tpl"), name="海报", document=_document())
     background = await _picture(session, merchant_id, "background", (750, 1334))
     avatar = await _picture(session, merchant_id, "avatar", (256, 256))
-    session.add_all([endpoint, template])
+    session.add(endpoint)
     await session.flush()
     delivery = WebhookDelivery(**own, id=ids.new("dlv"), endpoint_id=endpoint.id, event_id=event_id, status="failed")
     session.add(delivery)
     await session.flush()
-    own_ids = {"evt": event_id, "whe": endpoint.id, "dlv": delivery.id, "tpl": template.id}
+    own_ids = {"evt": event_id, "whe": endpoint.id, "dlv": delivery.id}
     return own_ids | {"ast": background.id, "ast2": avatar.id}
 
 

@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from app.api.deps import NeedsMembership, PageDep, PrincipalDep, Tenant, TenantDep
+from app.api.pictures import TemplateId
 from app.api.router import make_router, problems
-from app.api.schemas import Answer, Body, Instant, ListAnswer, Metadata, NonNegativeMinor, type_id
+from app.api.schemas import Answer, Body, Instant, ListAnswer, Metadata, NonNegativeMinor
 from app.campaigns import queries, service
 from app.campaigns.document import AttributionRule, CommissionRule, RewardDraft, RewardRule
 from app.campaigns.drafting import CampaignFields, Landing, Product
@@ -22,7 +23,6 @@ router = make_router("campaigns")
 Kind = Literal["distribution", "refer_a_friend", "milestone", "leaderboard", "deposit"]
 Status = Literal["draft", "scheduled", "active", "paused", "ended", "settled"]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
-TemplateId = Annotated[str, type_id("tpl")]
 
 CASE_BOOK: JsonDict = {
     "name": "案例集 + 年度会员",

@@ -8,13 +8,14 @@ from fastapi import Query, Response, status
 from pydantic import ConfigDict, Field
 
 from app.api.deps import PageDep, Tenant, TenantDep
+from app.api.pictures import TemplateId
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, ListAnswer, Metadata, type_id
 from app.api.v1.members import MemberIn
 from app.api.v1.rewards import RewardOut, RewardStatus
 from app.db.pages import Page
 from app.models import Participant
-from app.referrals import queries, service
+from app.referrals import posters, queries, service
 from app.referrals.views import participant_view
 from app.rewards import queries as rewards
 from app.rewards.views import reward_view
@@ -46,6 +47,14 @@ class RebindIn(Body):
     reason: Annotated[str, Field(min_length=1, max_length=500)]
 
 
+class ParticipantChangeIn(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"poster_template_id": "refer_a_friend"}]})
+
+    poster_template_id: Annotated[
+        TemplateId | None, Field(description="One of the campaign's; null: the campaign's first.")
+    ]
+
+
 class ParticipantOut(Answer):
     id: str
     object: Literal["participant"]
@@ -57,6 +66,7 @@ class ParticipantOut(Answer):
     inviter_id: str | None
     depth: Annotated[int, Field(description="0 for who came without an invite.")]
     is_promoter: bool
+    poster_template_id: Annotated[str | None, Field(description="What was picked; null: the campaign's first.")]
     metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
@@ -117,6 +127,18 @@ async def list_participants(
 async def get_participant(participant_id: str, tenant: TenantDep) -> dict[str, Any]:
     """One participant."""
     return tenant.show(participant_view(await _participant(tenant, participant_id)))
+
+
+@router.patch("/participants/{participant_id}", response_model=ParticipantOut)
+async def change_participant(participant_id: str, body: ParticipantChangeIn, tenant: TenantDep) -> dict[str, Any]:
+    """Pick another of the campaign's poster templates."""
+    participant = await posters.pick(
+        tenant.session,
+        merchant_id=tenant.merchant_id,
+        participant_id=participant_id,
+        template_id=body.poster_template_id,
+    )
+    return tenant.show(participant_view(participant))
 
 
 @router.get("/participants/{participant_id}/chain", response_model=ListAnswer[ParticipantOut])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Depends, Response, status
+from fastapi import Depends, Query, Response, status
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
@@ -14,7 +14,7 @@ from app.api.posters import MEDIA_TYPES, Format
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, ListAnswer, Metadata, type_id
 from app.db.pages import Page
-from app.poster import SAMPLE
+from app.poster import OFFERED, SAMPLE
 from app.poster.document import Document
 from app.referrals import posters as composing
 from app.referrals import templates
@@ -129,13 +129,18 @@ async def list_templates(tenant: TenantDep, page: PageDep) -> dict[str, Any]:
 @router.get("/poster-templates/builtin", response_model=ListAnswer[TemplateOut])
 async def list_builtin_templates(tenant: TenantDep) -> dict[str, Any]:
     """The templates of campaigns that name none: a campaign of a kind has the one of that name."""
-    return tenant.show_page(Page(list(templates.BUILTIN_NAMES), None), templates.builtin_view)
+    return tenant.show_page(Page(list(OFFERED), None), templates.builtin_view)
 
 
 @router.get("/poster-templates/{template_id}", response_model=TemplateOut)
-async def get_template(template_id: str, tenant: TenantDep) -> dict[str, Any]:
-    """One template, your own or a built-in one."""
-    return tenant.show(await templates.show(tenant.session, merchant_id=tenant.merchant_id, template_id=template_id))
+async def get_template(
+    template_id: str, tenant: TenantDep, version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+) -> dict[str, Any]:
+    """One template, your own or a built-in one; as it was, where an earlier version is asked for."""
+    found = await templates.show(
+        tenant.session, merchant_id=tenant.merchant_id, template_id=template_id, version=version
+    )
+    return tenant.show(found)
 
 
 @router.patch("/poster-templates/{template_id}", response_model=TemplateOut)

@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field, model_validator
 
 from app.api import posters
 from app.api.deps import ResourcesDep, TenantDep
+from app.api.pictures import TemplateId
 from app.api.posters import Format, OwnPosterDep
 from app.api.router import make_router
 from app.api.schemas import Body, type_id
-from app.api.v1.campaigns import TemplateId
 from app.api.v1.jobs import JobOut
 from app.referrals import poster_jobs
 from app.referrals.poster_jobs import Wish
@@ -40,7 +40,7 @@ class PostersIn(Body):
 
     participant_ids: Annotated[list[Annotated[str, type_id("ptc")]], Field(min_length=1, max_length=1000)] | None = None
     all: Annotated[bool, Field(strict=True)] = False
-    template_id: Annotated[TemplateId | None, Field(description="Null: the one that the campaign shows.")] = None
+    template_id: Annotated[TemplateId | None, Field(description="Null: what each participant picked.")] = None
     format: Format = "jpeg"
 
     @model_validator(mode="after")

@@ -42,8 +42,11 @@ class Master:
         return found
 
     def ask(self, *words: object) -> Any:
+        return self.command("CLUSTER", *words)
+
+    def command(self, *words: object) -> Any:
         client: Any = self.client
-        found = client.execute_command("CLUSTER", *words)
+        found = client.execute_command(*words)
         return found.decode() if isinstance(found, bytes) else found
 
     def is_synced(self) -> bool:

@@ -16,7 +16,7 @@ from app import embedded
 from app.cli import counters, doctor
 from app.db.migrations import upgrade
 from app.main import create_app
-from app.resources import Resources
+from app.resources import Resources, open_resources
 from app.settings import Settings, get_settings
 from app.tracking import store
 from app.tracking.hits import Hit
@@ -28,6 +28,7 @@ from tests.factories.tracking import Link, differences, drain_all, make_hit, mak
 
 # The masters' shards: 2, 3, 0 with 1.
 SHARDS = 4
+RIGHTS = "~trk:* ~limit:* +@read +@write +@scripting +@transaction +@connection +cluster|slots +info"
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +201,22 @@ async def test_doctor_examines_every_master(resources: Resources, cluster: OwnCl
     ]
     assert findings[-1].check.startswith(f"TRACK_SHARDS={SHARDS} are spread")
     assert all(f"127.0.0.1:{port}: " in findings[-1].found for port in ports)
+
+
+async def test_a_user_with_the_rights_of_the_manual_is_enough(
+    settings: Settings, resources: Resources, cluster: OwnCluster, links: list[Link]
+) -> None:
+    for master in cluster.masters:
+        master.command("ACL", "SETUSER", "invitree", "on", ">geheim", *RIGHTS.split())
+    url = cluster.url.replace("://", "://invitree:geheim@")
+    async with open_resources(settings.model_copy(update={"redis_url": url})) as own:
+        assert await own.tracker.record(visits(links)) == [True] * 3 * SHARDS
+        assert not any(recorder.bypasses_redis for recorder in own.tracker._recorders)
+        await settle(own)
+        await counters.restore(own, merchant=None, campaign=None)
+        assert len(await doctor.check_redis(own)) == 3 * len(cluster.masters) + 1
+    for link in links:
+        assert await differences(resources, link) == []
 
 
 async def test_a_command_without_a_key_is_refused(resources: Resources) -> None:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 from redis.asyncio import Redis
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit import clock, logging
-from app.tracking import metrics, positions, rules, store, stream
+from app.kit import logging
+from app.tracking import bulk, metrics, positions, rules, set_aside, store
 from app.tracking.hits import Hit
 from app.tracking.keys import Keys, shard_of
+from app.tracking.pieces import Ahead, Piece
 from app.tracking.positions import Position
-from app.tracking.stream import Entry, Window
+from app.tracking.stream import START, Entry
 
 log = logging.get(__name__)
-# What is read at once, full batches of 1,000 too, must come over the network within the client's time-out.
-MOST_ENTRIES = 64
-MOST_EVENTS = 20_000
-LONG_LAG_SECONDS = 30
+# Below, arrays are as fast, and take fewer round trips.
+LEAST_COPIED = 500
 
 _COUNTED = text("SELECT DISTINCT merchant_id, campaign_id FROM participant_totals")
 _BEGUN = text("SELECT merchant_id, id FROM campaigns WHERE status <> 'draft'")
@@ -28,34 +29,83 @@ _BEGUN = text("SELECT merchant_id, id FROM campaigns WHERE status <> 'draft'")
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """`through` may be trimmed from the stream once the transaction is committed."""
+    """`through` may be trimmed from the stream once the transaction is committed; `more`: behind it there is more."""
 
+    entries: int
     events: int
     through: str
+    more: bool = False
 
 
-async def drain(session: AsyncSession, redis: Redis, *, shard: int, shards: int) -> Drained | None:
-    """One piece of the stream; None where another worker has this shard. Runs as *system*."""
+async def drain(
+    session: AsyncSession, redis: Redis, *, shard: int, shards: int, ahead: Ahead | None = None
+) -> Drained | None:
+    """One piece of the stream; None where another worker has this shard. Runs as *system*.
+
+    `ahead` has the piece where it was begun before, and begins the next one.
+    """
+    ahead = ahead or Ahead(redis, shard)
     if not await positions.try_lock(session, shard):
         return None
     before = await positions.read(session, shard)
-    window = await stream.read(redis, shard, after=before.position, limit=MOST_ENTRIES)
-    if window.epoch != before.epoch or not window.follows(before.sequence):
-        await _lose_history(session, redis, before, window, shard=shard, shards=shards)
+    piece = await ahead.take(before.position)
+    if piece.window.epoch != before.epoch or not piece.window.follows(before.sequence):
+        await _lose_history(session, redis, before, piece, shard=shard, shards=shards)
         # From the start: what was drained before is known by its ids.
-        before = Position(window.epoch, sequence=window.sequence)
+        before = Position(piece.window.epoch, sequence=piece.window.sequence)
         await positions.save(session, shard, before)
-        window = await stream.read(redis, shard, after=before.position, limit=MOST_ENTRIES)
-    _tell_lag(shard, window.entries)
-    if not window.entries:
-        return Drained(0, before.position)
-    last, hits = _unpack(window.entries, MOST_EVENTS)
-    await _store(session, hits)
-    await positions.save(session, shard, replace(before, position=last.id, sequence=last.sequence))
-    return Drained(len(hits), last.id)
+        piece = await ahead.take(START)
+    if not piece.entries:
+        return Drained(0, 0, before.position)
+    last = piece.entries[-1]
+    if piece.full:
+        ahead.start(last.id)
+    await _store(session, piece, shard=shard, shards=shards)
+    sequence = piece.window.last_sequence(before.sequence)
+    await positions.save(session, shard, replace(before, position=last.id, sequence=sequence))
+    return Drained(len(piece.entries), len(piece.columns.events), last.id, piece.full)
 
 
-async def _store(session: AsyncSession, hits: Sequence[Hit]) -> None:
+async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int) -> None:
+    """Redis has deduped them and none was drained before: they are new, until Postgres says otherwise."""
+    events, unreadable = len(piece.columns.events), dict(piece.unreadable)
+    if events >= LEAST_COPIED:
+        try:
+            await bulk.store(session, piece.columns)
+        except bulk.NOT_AS_THEY_ARE as error:
+            log.info("drained_one_by_one", shard=shard, events=events, error=type(error).__name__)
+            unreadable |= await _store_each(session, piece.readable())
+        else:
+            metrics.DRAINED.inc(events)
+    elif events:
+        unreadable |= await _store_each(session, piece.readable())
+    if unreadable:
+        refused = [(entry, unreadable[entry.id]) for entry in piece.entries if entry.id in unreadable]
+        await set_aside.keep(session, shard, refused)
+        # Redis may have counted what has no rows now.
+        await store.ask_repairs(session, await _campaigns(session, _BEGUN, shard, shards))
+
+
+async def _store_each(session: AsyncSession, entries: Iterable[Entry]) -> dict[str, str]:
+    """All at once or, where one is refused, entry by entry; why those were refused that no table takes."""
+    taken = list(entries)
+    try:
+        async with session.begin_nested():
+            await _store_hits(session, [hit for entry in taken for hit in entry.hits()])
+    except DBAPIError as error:
+        if not set_aside.is_about_content(error):
+            raise
+        if len(taken) == 1:
+            return {taken[0].id: repr(error.orig)}
+    else:
+        return {}
+    refused: dict[str, str] = {}
+    for entry in taken:
+        refused |= await _store_each(session, [entry])
+    return refused
+
+
+async def _store_hits(session: AsyncSession, hits: list[Hit]) -> None:
     """Redis counted each of these: where Postgres had one already, the two differ."""
     new = {hit.id for hit in await store.record(session, hits)}
     repeated = [hit for hit in hits if hit.id not in new]
@@ -65,9 +115,10 @@ async def _store(session: AsyncSession, hits: Sequence[Hit]) -> None:
 
 
 async def _lose_history(
-    session: AsyncSession, redis: Redis, before: Position, window: Window, *, shard: int, shards: int
+    session: AsyncSession, redis: Redis, before: Position, piece: Piece, *, shard: int, shards: int
 ) -> None:
     """Redis was wiped, or came back from an older state: its counters are not to be shown before they are repaired."""
+    window = piece.window
     wiped = window.epoch != before.epoch
     if before.epoch:
         metrics.HISTORY_LOST.inc()
@@ -81,24 +132,9 @@ async def _lose_history(
         )
     await redis.delete(Keys(shard).ready)
     # An empty Redis lacks what has rows; any other may count what has none.
-    found = await session.execute(_COUNTED if wiped else _BEGUN)
-    wrong = {(merchant_id, campaign_id) for merchant_id, campaign_id in found}
-    await store.ask_repairs(session, {pair for pair in wrong if shard_of(pair[1], shards) == shard})
+    await store.ask_repairs(session, await _campaigns(session, _COUNTED if wiped else _BEGUN, shard, shards))
 
 
-def _unpack(entries: Sequence[Entry], most: int) -> tuple[Entry, list[Hit]]:
-    """Whole entries until there are `most` events, the first in any case; the last entry taken, and all hits."""
-    last, hits = entries[0], entries[0].hits()
-    for entry in entries[1:]:
-        if len(hits) >= most:
-            break
-        hits += entry.hits()
-        last = entry
-    return last, hits
-
-
-def _tell_lag(shard: int, entries: Sequence[Entry]) -> None:
-    lag = stream.age_seconds(entries[0].id, clock.utcnow().timestamp() * 1000) if entries else 0.0
-    metrics.LAG_SECONDS.labels(shard).set(lag)
-    if lag > LONG_LAG_SECONDS:
-        log.warning("tracking_lags", shard=shard, seconds=round(lag))
+async def _campaigns(session: AsyncSession, statement: TextClause, shard: int, shards: int) -> set[tuple[UUID, UUID]]:
+    found = {(merchant_id, campaign_id) for merchant_id, campaign_id in await session.execute(statement)}
+    return {pair for pair in found if shard_of(pair[1], shards) == shard}

@@ -7,12 +7,25 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit import logging
 from app.tracking.stream import START
 
+log = logging.get(__name__)
 # The first number is this room's, the second the shard's.
 _ROOM = 7_203
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:room, :shard)")
+# Who stops in the middle, and does not even hang up, is not waited for by the server either.
+_TRY_LOCK = text("""
+    SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_try_advisory_xact_lock(:room, :shard)
+""")
 _LOCK = text("SELECT pg_advisory_xact_lock(:room, :shard)")
+# A session that has the lock and for so long has not sent what the server waits for.
+_END_SILENT = text("""
+    SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :room AND l.objid = :shard AND l.objsubid = 2
+          AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND a.usename = current_user AND a.pid <> pg_backend_pid() AND a.wait_event_type = 'Client'
+          AND a.state_change < clock_timestamp() - make_interval(secs => :seconds)
+""")
 _READ = text("SELECT epoch, position, sequence, rebuilt FROM stream_positions WHERE shard = :shard")
 _SAVE = text("""
     INSERT INTO stream_positions (shard, epoch, position, sequence, rebuilt)
@@ -34,11 +47,18 @@ class Position:
 
 async def try_lock(session: AsyncSession, shard: int) -> bool:
     """Until the transaction ends nobody else drains this shard. False where somebody does."""
-    return bool(await session.scalar(_TRY_LOCK, {"room": _ROOM, "shard": shard}))
+    return bool((await session.execute(_TRY_LOCK, {"room": _ROOM, "shard": shard})).one()[1])
 
 
 async def lock(session: AsyncSession, shard: int) -> None:
     await session.execute(_LOCK, {"room": _ROOM, "shard": shard})
+
+
+async def end_the_silent(session: AsyncSession, shard: int, *, seconds: float) -> None:
+    """Take the lock from a session whose process hangs or whose host is gone: what it had written is rolled back."""
+    given = {"room": _ROOM, "shard": shard, "seconds": seconds}
+    if ended := (await session.scalars(_END_SILENT, given)).all():
+        log.warning("silent_sessions_ended", shard=shard, sessions=len(ended))
 
 
 async def read(session: AsyncSession, shard: int) -> Position:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ START = "0-0"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One batch, still packed; `sequence` counts the shard's entries without gaps."""
+    """One batch, still packed; `sequence` counts the shard's entries without gaps, and is 0 for what is no batch."""
 
     id: str
     sequence: int
@@ -38,8 +39,12 @@ class Window:
 
     def follows(self, sequence: int) -> bool:
         """Whether nothing is missing between entry `sequence` and these."""
-        first = self.entries[0].sequence - 1 if self.entries else self.sequence
-        return first == sequence
+        if not self.entries:
+            return self.sequence == sequence
+        return next((entry.sequence - 1 == sequence for entry in self.entries if entry.sequence), True)
+
+    def last_sequence(self, before: int) -> int:
+        return next((entry.sequence for entry in reversed(self.entries) if entry.sequence), before)
 
     @property
     def hits(self) -> list[Hit]:
@@ -49,21 +54,34 @@ class Window:
 async def read(redis: Redis, shard: int, *, after: str, limit: int | None = None) -> Window:
     """Entries behind `after`. A Redis without an epoch is given one: it is new, or was wiped."""
     keys = Keys(shard)
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.set(keys.epoch, secrets.token_hex(16), nx=True)
-        pipe.get(keys.epoch)
-        pipe.get(keys.sequence)
-        pipe.xrange(keys.stream, f"({after}", "+", count=limit)
-        _, epoch, sequence, entries = await pipe.execute()
-    return window(epoch, sequence, entries)
+    while True:
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.epoch)
+            pipe.get(keys.sequence)
+            pipe.xrange(keys.stream, f"({after}", "+", count=limit)
+            epoch, sequence, entries = await pipe.execute()
+        if epoch is not None:
+            return window(epoch, sequence, entries)
+        # Only then: a Redis that is out of memory refuses every SET, and must be read all the same.
+        await redis.set(keys.epoch, secrets.token_hex(16), nx=True)
 
 
-def window(epoch: bytes, sequence: bytes | None, entries: list[Any]) -> Window:
+def window(epoch: bytes, sequence: bytes | None, entries: Iterable[Any]) -> Window:
     return Window(epoch.decode(), int(sequence or 0), [_entry(id_, fields) for id_, fields in entries])
 
 
-def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
-    return Entry(id_.decode(), int(fields[b"n"]), fields[b"b"], fields[b"x"])
+def _entry(id_: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    number = fields.get(b"n", b"")
+    return Entry(id_.decode(), int(number) if number.isdigit() else 0, fields.get(b"b", b""), fields.get(b"x", b""))
+
+
+async def oldest(redis: Redis, shard: int) -> tuple[str | None, int]:
+    """The entry that waits longest, and how many wait."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.xrange(Keys(shard).stream, count=1)
+        pipe.xlen(Keys(shard).stream)
+        entries, waiting = await pipe.execute()
+    return (entries[0][0].decode() if entries else None), int(waiting)
 
 
 async def length(redis: Redis, shard: int) -> int:

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from app.kit import clock, logging
 from app.resources import Resources
-from app.tracking import drain, live, retention, stream
+from app.tracking import drain, leases, live, positions, retention, stream
+from app.tracking.drain import Drained
+from app.tracking.pieces import Ahead
 
 log = logging.get(__name__)
+# Other shards wait for so long.
+TURN_SECONDS = 1.0
+# Nothing takes so long but what hangs.
+PIECE_SECONDS = 120.0
+
+
+async def keep_draining(resources: Resources) -> int:
+    """As `drain_streams`; 0 as soon as no shard lags, so that events gather for a moment."""
+    found = await _drain_shards(resources)
+    return found if found >= drain.LEAST_COPIED else 0
 
 
 async def drain_streams(resources: Resources) -> int:
-    """One piece of every shard; how many events there were."""
+    """What every shard has now that no other worker drains, at most for a moment each; how many events there were."""
+    try:
+        return await _drain_shards(resources)
+    finally:
+        # Who asks once may not ask again.
+        await resources.leases.release()
+
+
+async def _drain_shards(resources: Resources) -> int:
     found = 0
     for shard in range(resources.settings.track_shards):
         found += await drain_shard(resources, shard)
@@ -19,18 +42,35 @@ async def drain_streams(resources: Resources) -> int:
 
 async def drain_shard(resources: Resources, shard: int) -> int:
     """0 also while Redis is away, or another worker has this shard."""
-    shards = resources.settings.track_shards
+    if not await resources.leases.hold(shard):
+        return 0
+    ahead = Ahead(resources.redis, shard)
+    found, until = 0, time.monotonic() + TURN_SECONDS
     try:
-        async with resources.db.system() as session:
-            drained = await drain.drain(session, resources.redis, shard=shard, shards=shards)
-        if drained is None or not drained.events:
-            return 0
-        # Only now: until the commit the stream is the one place that has them.
-        await stream.trim(resources.redis, shard, through=drained.through)
+        async with resources.leases.kept(shard):
+            while drained := await _drain_piece(resources, shard, ahead):
+                found += drained.events
+                if not drained.more or time.monotonic() > until:
+                    break
     except live.AWAY as error:
         log.warning("redis_away", task="drain_streams", shard=shard, error=repr(error))
-        return 0
-    return drained.events
+    finally:
+        await ahead.stop()
+    return found
+
+
+async def _drain_piece(resources: Resources, shard: int, ahead: Ahead) -> Drained | None:
+    shards = resources.settings.track_shards
+    async with asyncio.timeout(PIECE_SECONDS), resources.db.system() as session:
+        drained = await drain.drain(session, resources.redis, shard=shard, shards=shards, ahead=ahead)
+    if drained is None:
+        # Somebody repairs this shard's counters, or hangs with its lock.
+        async with resources.db.system() as session:
+            await positions.end_the_silent(session, shard, seconds=leases.LEASE_SECONDS)
+    elif drained.entries:
+        # Only now: until the commit the stream is the one place that has them.
+        await stream.trim(resources.redis, shard, through=drained.through)
+    return drained
 
 
 async def make_event_partitions(resources: Resources) -> int:

@@ -8,18 +8,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
 from redis import Redis
 from sqlalchemy import text
 
 from app.kit import clock
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from app.tracking import drain, positions, store, stream
-from app.tracking.drain import _tell_lag, _unpack
-from app.tracking.hits import day_of, micros, pack
+from app.tracking import drain, live, positions, store, stream
+from app.tracking.hits import day_of, micros
 from app.tracking.keys import Keys, shard_of
-from app.tracking.stream import Entry
 from app.worker import tracking as worker
 from tests.factories.tracking import Link, drain_all, make_hit, settle, stored
 
@@ -97,16 +94,6 @@ async def test_two_workers_at_once_store_each_event_once(resources: Resources, s
     assert await stored(resources, link) == {"clicks": 100, "scans": 100, "unique_visitors": 5}
 
 
-def test_the_lag_is_the_age_of_the_oldest_entry() -> None:
-    then = int(clock.utcnow().timestamp() * 1000) - 90_000
-    _tell_lag(7, [Entry(f"{then}-0", 1, b""), Entry(f"{then + 60_000}-0", 2, b"")])
-    lag = REGISTRY.get_sample_value("invitree_tracking_lag_seconds", {"shard": "7"})
-    assert lag is not None
-    assert 90 <= lag < 100
-    _tell_lag(7, [])
-    assert REGISTRY.get_sample_value("invitree_tracking_lag_seconds", {"shard": "7"}) == 0
-
-
 async def test_two_workers_do_not_take_one_shard(resources: Resources, link: Link) -> None:
     shard = shard_of(link.target.campaign_id, 2)
     await resources.tracker.record(visits(link, 1))
@@ -148,14 +135,8 @@ async def test_a_repeat_that_redis_has_forgotten_counts_nothing(resources: Resou
     assert redis.hget(keys.campaign(link.target.campaign_id), "clicks") == b"2"
     await settle(resources)
     assert await stored(resources, link) == {"clicks": 1, "unique_visitors": 1}
-    assert redis.hgetall(keys.participant(link.target.participant_id)) == {b"clicks": b"1", b"unique_visitors": b"1"}
+    found = live.numbers(redis.hgetall(keys.participant(link.target.participant_id)))  # type: ignore[arg-type]
+    assert {name: number for name, number in found.items() if number} == {"clicks": 1, "unique_visitors": 1}
     assert redis.hget(keys.campaign(link.target.campaign_id), "clicks") == b"1"
     day = day_of(micros(clock.utcnow()))
     assert redis.smembers(keys.visitors(link.target.participant_id, day)) == {b"a" * 16}
-
-
-async def test_a_transaction_takes_whole_entries_and_one_at_least(link: Link) -> None:
-    entries = [Entry(f"{number}-0", number, pack([make_hit(link)] * 10)) for number in range(5)]
-    for most, taken in ((25, 3), (20, 2), (1, 1), (1_000, 5)):
-        last, hits = _unpack(entries, most)
-        assert (last.sequence, len(hits)) == (taken - 1, taken * 10)

@@ -156,15 +156,20 @@ class CodeCache:
     async def find(self, code: str) -> Destination | None:
         """Unavailable, or the database's own error, where nothing is known of the code and nobody can be asked."""
         found = self.get(code)
-        return (await self.find_many((code,))).get(code) if found is MISS else found
+        if found is not MISS:
+            return found
+        (answer,) = self._ask((code,))
+        # Others may wait for the same answer: they must not be cancelled with this one.
+        return _told(await asyncio.shield(answer))
 
     async def find_many(self, codes: Iterable[str]) -> Found:
         """Destinations of those codes that there are."""
         at_hand = {code: self.get(code) for code in codes}
         missing = [code for code, found in at_hand.items() if found is MISS]
         if missing:
-            answers = await asyncio.gather(*self._ask(missing))
-            at_hand.update(zip(missing, map(_told, answers), strict=True))
+            answers = self._ask(missing)
+            await asyncio.wait(answers)
+            at_hand.update((code, _told(answer.result())) for code, answer in zip(missing, answers, strict=True))
         return {code: found for code, found in at_hand.items() if isinstance(found, Destination)}
 
     def forget(self, subject_id: str) -> None:

@@ -250,3 +250,18 @@ async def test_nobody_waits_for_an_answer_after_the_end() -> None:
     await codes.close()
     with pytest.raises(ConnectionError):
         await waiting
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_who_leaves_takes_nobody_along(many: bool) -> None:
+    world = World("a")
+    codes = world.cache()
+    world.gate.clear()
+    leaving = asyncio.create_task(codes.find_many(["a"]) if many else codes.find("a"))
+    staying = [asyncio.create_task(codes.find("a")), asyncio.create_task(codes.find_many(["a"]))]
+    await turn()
+    leaving.cancel()
+    await turn()
+    world.gate.set()
+    assert all(await asyncio.gather(*staying))
+    assert world.asked == [["a"]]

@@ -9,15 +9,15 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Sequence
 
 from PIL import Image
 
-from app.poster.strips import Strip
+from app.poster.strips import Strips
 
 # The standard tables (no `optimize`): those of a strip would be others than those of the whole.
 _OPTIONS = {"subsampling": 2, "restart_marker_rows": 1}
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_MARKERS = [bytes((0xFF, 0xD0 + i)) for i in range(8)]
 _SCAN, _END = 0xDA, b"\xff\xd9"
 
 
@@ -37,28 +37,21 @@ class Rows:
         self.size = len(data)
         self._head = data[:scan]
         # A strip's head is as long: it differs in its height alone.
-        self._rows = _RESTART.split(data[scan : -len(_END)])
-        self._marked = [row + _marker(i) for i, row in enumerate(self._rows)]
+        rows = _RESTART.split(data[scan : -len(_END)])
+        self._marked = [row + _MARKERS[i % 8] for i, row in enumerate(rows)]
 
-    def splice(self, strips: Sequence[Strip]) -> bytes:
+    def splice(self, strips: Strips) -> bytes:
         """Byte for byte what encoding the whole picture gives."""
+        data = encode(strips.image, self.quality)
+        own = iter(_RESTART.split(data[len(self._head) : -len(_END)]))
         parts, at = [self._head], 0
-        for strip in strips:
-            parts += self._marked[at : strip.first]
-            parts += self._encoded(strip)
-            at = strip.last
+        for first, last in strips.runs:
+            parts += self._marked[at:first]
+            parts += [next(own) + _MARKERS[i % 8] for i in range(first, last)]
+            at = last
         parts += self._marked[at:]
-        parts[-1] = parts[-1][: -len(_marker(0))]
+        parts[-1] = parts[-1][: -len(_MARKERS[0])]
         return b"".join([*parts, _END])
-
-    def _encoded(self, strip: Strip) -> list[bytes]:
-        data = encode(strip.image, self.quality)
-        rows = _RESTART.split(data[len(self._head) : -len(_END)])
-        return [row + _marker(strip.first + i) for i, row in enumerate(rows)]
-
-
-def _marker(row: int) -> bytes:
-    return bytes((0xFF, 0xD0 + row % 8))
 
 
 def _scan_start(data: bytes) -> int:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from isal import isal_zlib
 from PIL import Image, ImageChops
 
-from app.poster.strips import ROW, Strip, count
+from app.poster.strips import ROW, Strips, count
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _STREAM_HEAD, _LAST_BLOCK = b"\x78\x9c", b"\x03\x00"
@@ -51,14 +51,14 @@ class Bands:
     def size(self) -> int:
         return sum(len(band.chunk) for band in self._bands)
 
-    def splice(self, strips: Sequence[Strip]) -> bytes:
+    def splice(self, strips: Strips) -> bytes:
         """Pixel for pixel the picture with the strips in it."""
         bands: list[Band] = []
         at = 0
-        for strip in strips:
-            bands += self._bands[at : strip.first]
-            bands.append(_fast(strip.image))
-            at = strip.last
+        for first, last, image in strips.apart():
+            bands += self._bands[at:first]
+            bands.append(_fast(image))
+            at = last
         bands += self._bands[at:]
         adler = struct.pack(">I", _joined(bands))
         tail = _chunk(b"IDAT", _LAST_BLOCK + adler) + _chunk(b"IEND", b"")

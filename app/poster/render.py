@@ -37,13 +37,13 @@ def render(template: Template, poster: PosterInput, format: Format = "jpeg") -> 
     runs = strips.changed(stamps, baked.base.size)
     if format == "webp" or _share(runs, baked) > MOST_CHANGED:
         return encode(_whole(baked, stamps), format, _qualities(baked) if format == "jpeg" else QUALITIES)
-    painted = strips.painted(baked.base, stamps, runs)
+    painted = baked.strips(stamps, runs)
     if format == "png":
         return baked.png.splice(painted)
     return _first_small(baked.jpeg(quality).splice(painted) for quality in _qualities(baked))
 
 
-def _share(runs: Sequence[tuple[int, int]], baked: Baked) -> float:
+def _share(runs: Sequence[strips.Run], baked: Baked) -> float:
     """Of the rows, those that are a person's own."""
     return sum(last - first for first, last in runs) / strips.count(baked.base.height)
 

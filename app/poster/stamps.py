@@ -67,6 +67,15 @@ def flattened(stamps: Sequence[Stamp], box: Box) -> Image.Image:
     return sheet
 
 
+def merged(stamps: Sequence[Stamp]) -> Sequence[Stamp]:
+    """As one stamp, which is quicker to press than many."""
+    if len(stamps) < 2:
+        return stamps
+    box = bounds(stamps)
+    sheet = flattened(stamps, box)
+    return [Stamp(*box[:2], sheet.convert("RGB"), sheet.getchannel("A"))]
+
+
 def turned(stamps: Sequence[Stamp], layer_box: Box, degrees: float, opacity: float) -> list[Stamp]:
     """As one stamp, faded as a whole and turned clockwise around the middle of its layer's box."""
     if not stamps or (not degrees and opacity >= 1):

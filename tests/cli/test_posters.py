@@ -15,7 +15,7 @@ from app.cli import app, posters
 from app.kit import ids
 from app.kit.errors import NotFound, Unavailable
 from app.models import AuditEntry, Campaign
-from app.poster import PosterInput, Template, read_back, render
+from app.poster import BUILTIN, PosterInput, Template, read_back, render
 from app.poster.renderer import Renderer
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_participant
@@ -51,6 +51,18 @@ async def entries(resources: Resources, campaign: Campaign) -> list[tuple[str, d
     async with resources.db.tenant(campaign.merchant_id) as session:
         found = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == campaign.id))
         return [(entry.actor, entry.detail) for entry in found if entry.action == "posters.rendered"]
+
+
+async def test_the_gallery_shows_every_built_in_poster_with_a_code_that_reads(tmp_path: Path) -> None:
+    done = await asyncio.to_thread(runner.invoke, app, ["posters", "gallery", "--out", str(tmp_path)])
+    assert done.exit_code == 0
+    pictures = written(tmp_path)
+    page = pictures.pop("index.html").decode()
+    assert len(pictures) == len(BUILTIN) * 5
+    for name, picture in pictures.items():
+        assert f'src="{name}"' in page
+        [link] = read_back(picture)
+        assert link.startswith("https://invitree.example/i/k7m2x9q")
 
 
 async def test_every_participant_has_a_file_named_by_its_code(

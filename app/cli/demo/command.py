@@ -79,6 +79,7 @@ async def _acts(stage: Stage) -> None:
     stage.folder /= stage.campaign["id"]
     stage.folder.mkdir(parents=True)
     await opening.enrol_promoters(stage)
+    await opening.hang_posters(stage)
     await spreading.spread(stage)
     await spreading.scan_posters(stage, stage.people * SCANS_PER_PERSON)
     await spreading.report_events(stage, stage.people * EVENTS_PER_PERSON)

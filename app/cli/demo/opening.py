@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from app.cli import gallery
 from app.cli.demo.account import Node
 from app.cli.demo.client import Api, each
 from app.cli.demo.people import Person, draw_avatar, make_person
 from app.cli.demo.stage import Merchant, Stage
+from app.poster.renderer import Renderer
 
 SEEDS = 8
 CAMPAIGN = {
@@ -48,6 +50,16 @@ async def _register(stage: Stage, name: str, invite_code: str | None) -> Merchan
     await live.post("/v1/merchant/verify", {"code": made["sandbox_code"]})
     own = await live.get("/v1/merchant")
     return Merchant(name, own["id"], live, test, made["secret_key"], made["test_secret_key"], own["invite_code"])
+
+
+async def hang_posters(stage: Stage) -> None:
+    """Every built-in poster, for people whose names are hard to draw."""
+    renderer = Renderer()
+    try:
+        with stage.act("海报画廊 · gallery", gallery.count()) as done:
+            stage.gallery = await gallery.write(renderer, stage.folder / "gallery", done)
+    finally:
+        await renderer.close()
 
 
 async def publish(stage: Stage) -> None:

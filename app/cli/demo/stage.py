@@ -42,6 +42,7 @@ class Stage:
     users: dict[str, str] = field(default_factory=dict)
     batch: dict[str, Any] = field(default_factory=dict)
     posters: list[Path] = field(default_factory=list)
+    gallery: Path = Path()
 
     @property
     def api(self) -> Api:

@@ -116,6 +116,7 @@ def show_places(stage: Stage, base_url: str) -> None:
         ("接口文档 API", f"{base_url}/docs"),
         ("测试密钥 test key", stage.merchants[0].test_key),
         ("海报文件 poster files", str(stage.posters[0].parent)),
+        ("海报画廊 gallery", str(stage.gallery)),
     ]
     show_table("去看看 Where to look", ("", ""), rows)
     out.print()

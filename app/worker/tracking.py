@@ -67,8 +67,9 @@ async def _drain_piece(resources: Resources, shard: int, ahead: Ahead) -> Draine
         # Somebody repairs this shard's counters, or hangs with its lock.
         async with resources.db.system() as session:
             await positions.end_the_silent(session, shard, seconds=leases.LEASE_SECONDS)
-    elif drained.entries:
-        # Only now: until the commit the stream is the one place that has them.
+    else:
+        # Only now: until the commit the stream is the one place that has them. Also behind one who died before this:
+        # what lies there drained would keep repairs waiting for ever.
         await stream.trim(resources.redis, shard, through=drained.through)
     return drained
 

@@ -10,7 +10,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.tracking import drain
 from proofs.sabotage import named
-from proofs.sabotage.seams import around, commit, die, fail, replace, statement
+from proofs.sabotage.seams import Action, around, commit, die, fail, replace, statement
 
 RECORD = "app.tracking.live:record"
 ROWS = r"(INSERT INTO|COPY) .*tracked_events"
@@ -90,9 +90,18 @@ named("drain-before-rollups")(lambda: statement("INSERT INTO participant_totals"
 named("drain-before-position")(lambda: around(POSITION, before=die, skip=0))
 named("drain-before-commit")(lambda: commit(POSITION, before=die, skip=0))
 named("drain-commit-unanswered")(lambda: commit(POSITION, after=broken, skip=0))
-named("drain-before-trim")(lambda: around(TRIM, before=die, skip=0))
-named("drain-trim-unanswered")(lambda: around(TRIM, after=lost, skip=0))
-named("drain-after-trim")(lambda: around(TRIM, after=die, skip=0))
+
+
+def _at_trim(*, before: Action | None = None, after: Action | None = None) -> None:
+    """At the first one behind a piece that was drained: an idle worker trims, too."""
+    drained: list[bool] = []
+    around(POSITION, after=lambda: drained.append(True), skip=0)
+    around(TRIM, given=lambda *_, **__: bool(drained), skip=0, before=before, after=after)
+
+
+named("drain-before-trim")(lambda: _at_trim(before=die))
+named("drain-trim-unanswered")(lambda: _at_trim(after=lost))
+named("drain-after-trim")(lambda: _at_trim(after=die))
 
 PARTICIPANTS = "app.tracking.repair:participants"
 CAMPAIGN = "app.tracking.repair:campaign"

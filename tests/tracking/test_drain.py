@@ -64,7 +64,7 @@ STEPS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("module", "step"), STEPS, ids=[f"{module.__name__}.{name}" for module, name in STEPS])
 async def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
-    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, when: str
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch, module: Any, step: str, when: str
 ) -> None:
     events = [*visits(link, 5), *(make_hit(link, client_event_id=f"{link.code}-{n}") for n in range(3))]
     await resources.tracker.record(events)
@@ -74,6 +74,8 @@ async def test_a_worker_that_dies_at_any_step_loses_and_doubles_nothing(
             await drain_all(resources)
     await drain_all(resources)
     assert await stored(resources, link) == {"clicks": 8, "scans": 5, "unique_visitors": 5}
+    # What is drained and still lies there would keep repairs waiting.
+    assert redis.xlen(Keys(shard_of(link.target.campaign_id, 2)).stream) == 0
 
 
 def dying(step: Callable[..., Any], when: str) -> Callable[..., Any]:

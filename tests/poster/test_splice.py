@@ -68,11 +68,10 @@ def test_strips_may_touch_the_first_and_the_last_row(person: PosterInput) -> Non
 
 def test_a_template_that_changes_over_most_of_its_height_is_encoded_as_a_whole(person: PosterInput) -> None:
     column = {"type": "text", "x": 0, "y": 0, "width": 60, "text": "{nickname}", "size": 40, "lines": 8}
-    columns = [{**column, "y": y} for y in range(0, 1334, 400)]
+    columns = [{**column, "y": y} for y in range(0, 1334, 300)]
     template = load_template({"background": GROUND, "layers": [*columns, CODE]})
     poster = replace(person, nickname="明" * 40)
-    ((first, last),) = runs_of(template, poster)
-    assert last - first > 80
+    assert sum(last - first for first, last in runs_of(template, poster)) > 0.85 * 84
     assert_spliced_is_whole(template, poster)
     assert render(template, poster, "png") == encode(picture(template, poster), "png")
 

@@ -39,7 +39,8 @@ _REPAIR_ARRAYS = ", ".join(f"${place}::uuid[]" for place in range(len(_COLUMNS) 
 _PLACE = "merchant_id, participant_id, hour, channel"
 _VISIT = "merchant_id, participant_id, day, visitor"
 
-# What the rollups wait for is written into the statement, so that rows are always locked table after table.
+# What the rollups wait for is written into the statement, so that rows are always locked table after table, and in each
+# in the order of Python: the database's own may put channels otherwise.
 _RECORD = f"""
     WITH given AS MATERIALIZED (SELECT * FROM unnest({_ARRAYS}) AS given ({", ".join(_COLUMNS)})),
     keys AS (
@@ -56,7 +57,7 @@ _RECORD = f"""
     totals AS (
         INSERT INTO participant_totals ({_PLACE}, campaign_id, {", ".join(COUNTERS)})
         SELECT {_PLACE}, campaign_id, {", ".join(f"count(*) FILTER (WHERE counter = '{name}')" for name in COUNTERS)}
-        FROM counted GROUP BY {_PLACE}, campaign_id ORDER BY {_PLACE}
+        FROM counted GROUP BY {_PLACE}, campaign_id ORDER BY {_PLACE} COLLATE "C"
         ON CONFLICT ({_PLACE}) DO UPDATE
         SET {", ".join(f"{name} = participant_totals.{name} + excluded.{name}" for name in COUNTERS)}
         RETURNING 1

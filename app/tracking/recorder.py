@@ -53,8 +53,7 @@ class Recorder:
                 metrics.ACK_SECONDS.labels("redis").observe(time.perf_counter() - started)
                 return new
             started = time.perf_counter()
-        async with asyncio.timeout(POSTGRES_SECONDS):
-            new = await fallback.record(self._db, hits)
+        new = await self._to_postgres(hits)
         metrics.ACK_SECONDS.labels("postgres").observe(time.perf_counter() - started)
         return new
 
@@ -73,6 +72,14 @@ class Recorder:
             repeats = await live.record(self._redis, batch)
         left_out = frozenset(repeats)
         return [place not in left_out for place in range(len(hits))]
+
+    async def _to_postgres(self, hits: Sequence[Hit]) -> list[bool]:
+        async with asyncio.timeout(POSTGRES_SECONDS):
+            try:
+                return await fallback.record(self._db, hits)
+            except Exception as error:  # noqa: BLE001 - a restart, a deadlock: by their ids nothing counts twice
+                log.warning("batch_sent_again", store="postgres", error=repr(error))
+                return await fallback.record(self._db, hits)
 
     def _bypass(self, error: Exception) -> None:
         log.warning("redis_bypassed", shard=self._shard, error=repr(error))

@@ -23,7 +23,8 @@ from app.tracking import lua, positions, rows, stream
 from app.tracking.hits import EPOCH, date_of, day_of, micros
 from app.tracking.keys import Keys, shard_of
 from app.tracking.live import VISITOR_SECONDS
-from app.tracking.rows import Counts, Visitors
+from app.tracking.rows import UNIQUE, Counts, Visitors
+from app.tracking.store import visitor_bytes
 
 T = TypeVar("T")
 
@@ -163,9 +164,34 @@ async def campaign(session: AsyncSession, redis: Redis, shards: int, *, merchant
     counts, hours = await rows.of_campaign(session, merchant_id, campaign_id)
     staged = keys.staged(keys.hours(campaign_id))
     await _stage_hours(redis, staged, hours)
+    visitors = counts.pop(UNIQUE)
+    missing = await _missing_visitors(session, redis, keys, position.position, merchant_id, campaign_id, visitors)
     names = (keys.stream, keys.campaign(campaign_id), keys.hours(campaign_id), staged)
-    arguments = (position.position, campaign_id.hex, _pack(_flat(counts)), len(hours))
+    arguments = (position.position, campaign_id.hex, _pack(_flat(counts)), len(hours), missing)
     await lua.REPAIR_CAMPAIGN.run(redis, names, arguments)
+
+
+async def _missing_visitors(
+    session: AsyncSession,
+    redis: Redis,
+    keys: Keys,
+    position: str,
+    merchant_id: UUID,
+    campaign_id: UUID,
+    stored: int,
+) -> int:
+    """What the campaign's sum lacked at one moment. By it, not to a sum: who comes meanwhile is told by other keys."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.xrange(keys.stream, f"({position}", "+")
+        pipe.hget(keys.campaign(campaign_id), UNIQUE)
+        entries, shown = await pipe.execute()
+    visits = {
+        (hit.target.participant_id, date_of(day), visitor_bytes(hit.visitor or ""))
+        for hit in stream.window(b"", None, entries).hits
+        if hit.target.campaign_id == campaign_id and (day := hit.visit_day) is not None
+    }
+    known = await rows.count_known(session, merchant_id, visits)
+    return stored + len(visits) - known - int(shown or 0)
 
 
 async def show_again(session: AsyncSession, redis: Redis, *, shard: int, shards: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -33,6 +33,11 @@ _RECENT_VISITORS = text("""
     SELECT participant_id, day, array_agg(translate(encode(visitor, 'base64'), '+/', '-_')) FROM participant_visitors
     WHERE merchant_id = :merchant AND participant_id = ANY(:participants) AND day = ANY(:days)
     GROUP BY participant_id, day
+""")
+_KNOWN_VISITS = text("""
+    SELECT count(*) FROM participant_visitors
+    WHERE merchant_id = :merchant AND (participant_id, day, visitor) IN
+        (SELECT * FROM unnest(CAST(:participants AS uuid[]), CAST(:days AS date[]), CAST(:visitors AS bytea[])))
 """)
 _CAMPAIGN_VISITORS = text("""
     SELECT count(*) FROM participant_visitors WHERE merchant_id = :merchant AND participant_id IN
@@ -80,6 +85,15 @@ async def visitors_of(
     given = {"merchant": merchant_id, "participants": list(participants), "days": list(days)}
     found = await session.execute(_RECENT_VISITORS, given)
     return {(participant, day): visitors for participant, day, visitors in found}
+
+
+async def count_known(session: AsyncSession, merchant_id: UUID, visits: Collection[tuple[UUID, date, bytes]]) -> int:
+    """How many of these visits, of participant, day and visitor, there are."""
+    if not visits:
+        return 0
+    participants, days, visitors = map(list, zip(*visits, strict=True))
+    given = {"merchant": merchant_id, "participants": participants, "days": days, "visitors": visitors}
+    return await session.scalar(_KNOWN_VISITS, given) or 0
 
 
 async def of_campaign(session: AsyncSession, merchant_id: UUID, campaign_id: UUID) -> tuple[Counts, Counts]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -21,9 +21,11 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from app.db.session import Database
+from app.kit import clock
 from app.resources import Resources, connect_redis
-from app.tracking import live, recorder
-from app.tracking.hits import Hit
+from app.tracking import fallback, live, recorder
+from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
 from app.tracking.recorder import Recorder
 from tests.factories.tracking import Link, OwnValkey, differences, drain_all, make_hit, settle, stored
@@ -73,6 +75,11 @@ def open_breakers(link: Link) -> float | None:
 
 def a_few(link: Link) -> list[Hit]:
     return [make_hit(link, visitor="v" * 16), *(make_hit(link, client_event_id="a") for _ in range(2))]
+
+
+@pytest.fixture(autouse=True)
+def quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "PROBE_SECONDS", 0.02)
 
 
 async def closed(breaker: Recorder) -> None:
@@ -173,6 +180,42 @@ async def test_an_event_that_redis_had_after_all_is_new_however_the_drain_comes(
     assert shown(redis, link) == {"clicks": 6, "unique_visitors": 1}
 
 
+async def test_two_batches_of_the_same_events_in_another_order_are_both_answered(
+    resources: Resources, link: Link
+) -> None:
+    """Several processes bypass Redis at once; whatever their batches share, neither waits for the other in a circle."""
+    now = micros(clock.utcnow())
+    hits = [
+        make_hit(link, channel=channel, visitor=f"visitor-{n % 5:08d}", client_event_id=f"{n}", occurred_us=now)
+        for n, channel in enumerate(("a-b", "ab", "a_c", "b", "a.a") * 20)
+    ]
+    new = await asyncio.gather(
+        fallback.record(resources.db, hits),
+        fallback.record(resources.db, hits[::-1]),
+        *(fallback.record(resources.db, [make_hit(link, channel=hit.channel) for hit in hits]) for _ in range(3)),
+    )
+    assert sum(map(sum, new)) >= 100 + 300
+    assert await stored(resources, link) == {"clicks": 100 + 300, "unique_visitors": 5}
+
+
+async def test_a_postgres_that_breaks_off_is_asked_again(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, broken = fallback.record, iter([True, False])
+
+    async def breaks_once(db: Database, hits: Sequence[Hit]) -> list[bool]:
+        new = await record(db, hits)
+        if next(broken):
+            raise ConnectionResetError
+        return new
+
+    monkeypatch.setattr(fallback, "record", breaks_once)
+    breaker = recorder_on(resources, OddRedis(resources.redis, 2, RedisConnectionError()), link)
+    assert await breaker.record(a_few(link)) == [True, True, False]
+    await breaker.close()
+    assert await stored(resources, link) == {"clicks": 2, "unique_visitors": 1}
+
+
 async def test_a_full_redis_that_answers_ping_is_not_used(resources: Resources, redis: Redis, link: Link) -> None:
     breaker = recorder_on(resources, resources.redis, link)
     redis.config_set("maxmemory", "1mb")
@@ -201,7 +244,10 @@ async def test_a_key_of_a_wrong_type_loses_nothing_and_is_set_right(
     assert await differences(resources, link) == []
 
 
-async def test_the_pause_grows_while_redis_takes_probes_but_no_batch(resources: Resources, link: Link) -> None:
+async def test_the_pause_grows_while_redis_takes_probes_but_no_batch(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "LONGEST_PAUSE_SECONDS", 0.02 * 2**5)
     breaker = recorder_on(resources, resources.redis, link)
     pauses = []
     for _ in range(7):
@@ -209,7 +255,7 @@ async def test_the_pause_grows_while_redis_takes_probes_but_no_batch(resources: 
         pauses.append(breaker._pause)
         await breaker.close()
         breaker._used_again_at = time.monotonic()
-    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 8]
+    assert pauses == [0.02 * 2 ** min(n, 5) for n in range(7)]
     breaker._used_again_at -= recorder.STEADY_SECONDS + 1
     breaker._bypass(ResponseError())
     assert breaker._pause == recorder.PROBE_SECONDS

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from app.kit import clock
 from app.resources import Resources
-from app.tracking import live, positions, repair, store
-from app.tracking.hits import Hit, micros
+from app.tracking import fallback, figures, live, positions, repair, store
+from app.tracking.hits import HOUR_US, Hit, micros
 from app.tracking.keys import Keys, shard_of
 from app.worker import counters as worker
 from app.worker import tracking
@@ -129,15 +130,15 @@ async def test_live_counters_are_hidden_while_a_repair_is_owed(resources: Resour
     await drain_all(resources)
     redis.flushall()
     await tracking.drain_streams(resources)
-    assert await live.read_campaign(resources.redis, 2, link.campaign_id) is None
+    assert await figures.of_campaign(resources.redis, 2, link.campaign_id) is None
     async with resources.db.system() as session:
         for shard in range(2):
             await repair.show_again(session, resources.redis, shard=shard, shards=2)
-    assert await live.read_campaign(resources.redis, 2, link.campaign_id) is None
+    assert await figures.of_campaign(resources.redis, 2, link.campaign_id) is None
     await settle(resources)
     async with resources.db.system() as session:
         assert (await positions.read(session, 0)).rebuilt
-    assert await live.read_campaign(resources.redis, 2, link.campaign_id) is not None
+    assert await figures.of_campaign(resources.redis, 2, link.campaign_id) is not None
 
 
 async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resources, link: Link) -> None:
@@ -154,13 +155,59 @@ async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resourc
     assert await worker.repair_counters(resources) == 0
 
 
-async def test_a_repair_waits_while_much_is_to_be_drained(
-    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+async def test_much_that_waits_is_drained_before_a_repair(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repair, "MOST_WAITING", 0)
     await resources.tracker.record([make_hit(link)])
-    async with resources.db.system() as session:
-        await store.ask_repairs(session, {(link.target.merchant_id, link.target.campaign_id)})
-    assert await worker.repair_counters(resources) == 0
+    await repair_all(resources, link)
+    assert redis.xlen(keys_of(link).stream) == 0
+    assert await differences(resources, link) == []
+
+
+async def test_many_visitors_and_hours_are_staged_in_parts(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "MOST_STAGED_AT_ONCE", 3)
+    now = micros(clock.utcnow())
+    hits = [
+        make_hit(link, visitor=f"visitor-{n % 10:08d}", channel=f"ch{n}", occurred_us=now - n * HOUR_US)
+        for n in range(20)
+    ]
+    await resources.tracker.record(hits)
     await drain_all(resources)
-    assert await worker.repair_counters(resources) == 1
+    redis.flushall()
+    await settle(resources)
+    assert await differences(resources, link) == []
+    assert not list(redis.scan_iter("*:new"))
+    # Nobody who is known counts again, and what is staged is not for ever.
+    before = redis.hget(keys_of(link).participant(link.target.participant_id), "unique_visitors")
+    await resources.tracker.record(hits[:5])
+    assert redis.hget(keys_of(link).participant(link.target.participant_id), "unique_visitors") == before
+    assert redis.ttl(keys_of(link).hours(link.target.campaign_id)) == -1
+
+
+async def test_what_was_staged_and_is_gone_sets_nothing(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await resources.tracker.record([make_hit(link, visitor="v" * 16)])
+    await drain_all(resources)
+    monkeypatch.setattr(repair, "STAGED_SECONDS", 0)
+    with pytest.raises(ResponseError, match="STAGED"):
+        await repair_all(resources, link)
+    assert await differences(resources, link) == []
+    assert redis.exists(keys_of(link).hours(link.target.campaign_id))
+
+
+async def test_a_visitor_who_comes_by_postgres_during_a_repair_counts_once(resources: Resources, link: Link) -> None:
+    """Between the participants, who lack the visit, and their campaign, which has it: another repair is owed then."""
+    target = link.target
+    await fallback.record(resources.db, [visit(link, 1)])
+    async with resources.db.system() as session:
+        await repair.campaign(
+            session, resources.redis, 2, merchant_id=target.merchant_id, campaign_id=target.campaign_id
+        )
+    await resources.tracker.record([visit(link, 2), visit(link, 2)])
+    await repair_all(resources, link)
+    await drain_all(resources)
+    assert await differences(resources, link) == []

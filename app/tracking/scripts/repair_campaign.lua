@@ -1,8 +1,6 @@
 -- Sets a campaign's sums and hours to what Postgres has, plus what the stream holds beyond it.
 -- KEYS: stream, campaign, hours, and where the hours are staged. ARGV: the last drained entry, the campaign, the packed
--- counters {counter, number, …}, how many hours are staged.
--- Visitors of pending hits may be known or new, which only their participants' keys tell: while there are any, the sum
--- of visitors stays what the repair of the participants made of it.
+-- counters {counter, number, …}, how many hours are staged, how many unique visitors were missing.
 if redis.call('HLEN', KEYS[4]) ~= tonumber(ARGV[4]) then
   return redis.error_reply('STAGED hours are missing')
 end
@@ -13,20 +11,17 @@ if redis.call('EXISTS', KEYS[4]) == 1 then
 end
 
 local counts = cmsgpack.unpack(ARGV[3])
-local sums, visits = {}, false
+local sums = {}
 for i = 1, #counts, 2 do
   sums[counts[i]] = counts[i + 1]
 end
 pending(KEYS[1], ARGV[1], ARGV[2], function(_, hit, counter)
   sums[counter] = (sums[counter] or 0) + 1
   redis.call('HINCRBY', KEYS[3], string.format('%d|%s|%s', math.floor(hit[6] / HOUR), hit[5], counter), 1)
-  visits = visits or visit_day(hit) ~= nil
 end)
-if visits then
-  sums['unique_visitors'] = nil
-end
 ensure_hash(KEYS[2])
 for counter, number in pairs(sums) do
   redis.call('HSET', KEYS[2], counter, number)
 end
-return visits and 0 or 1
+redis.call('HINCRBY', KEYS[2], 'unique_visitors', ARGV[5])
+return 'OK'

@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from app.db.cluster import Cluster
+from app.db.direct import DirectRedis
 from app.db.packing import pack_in_c
 from app.kit import redis_urls
 
@@ -17,7 +18,7 @@ from app.kit import redis_urls
 def connect_redis(url: str) -> Redis:
     """Opens nothing yet. ValueError where the URL is none."""
     cluster = redis_urls.parse(url)
-    return pack_in_c(Redis.from_url(url, **_options())) if cluster is None else Cluster(cluster, **_options())
+    return pack_in_c(DirectRedis.from_url(url, **_options())) if cluster is None else Cluster(cluster, **_options())
 
 
 def _options() -> dict[str, Any]:

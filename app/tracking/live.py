@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,7 +39,9 @@ class _Names(msgspec.Struct, frozen=True):
 
     target: Target
     keys: Keys
-    counters: tuple[str, str, str]
+    campaign: str
+    hours: str
+    participant: str
 
 
 # By identity, as long as the code cache keeps the target. Spelling the names costs more than counting under them.
@@ -48,21 +50,61 @@ MOST_NAMES = 20_000
 _keys_of = lru_cache(64)(Keys)
 
 
+class _Plan:
+    """The keys of a batch, each named once, and by their places (from 1) what is counted where."""
+
+    def __init__(self, own: Keys) -> None:
+        self.own = own
+        self.keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
+        self.targets: list[int] = []
+        self.visits: list[int] = []
+        self.seen: list[int] = []
+        self._campaigns: dict[str, int] = {}
+
+    def count(self, target: Target) -> None:
+        """Flat: the places of its campaign, whose hours follow, and of its participant."""
+        names = _names(self.own, target)
+        campaign = self._campaigns.get(names.campaign)
+        if campaign is None:
+            campaign = self._campaigns[names.campaign] = self._add(names.campaign)
+            self._add(names.hours)
+        self.targets += (campaign, self._add(names.participant))
+
+    def visit(self, hits: Iterable[Hit], places: Iterable[int]) -> None:
+        """Flat: the place of a target among the targets (from 0), a day, the place of that day's visitors."""
+        known: set[tuple[int, int]] = set()
+        for hit, place in zip(hits, places, strict=True):
+            day = hit.visit_day
+            if day is not None and (place, day) not in known:
+                known.add((place, day))
+                self.visits += (place, day, self._add(self.own.visitors(hit.target.participant_id, day)))
+
+    def recognise(self, hits: Iterable[Hit]) -> None:
+        """For each hit the place of its client's event id, or 0."""
+        for hit in hits:
+            client_id = hit.client_event_id
+            self.seen.append(0 if client_id is None else self._add(self.own.seen(hit.target.merchant_id, client_id)))
+
+    def _add(self, key: str) -> int:
+        self.keys.append(key)
+        return len(self.keys)
+
+
 def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
     """`hits` are all of this shard; at most some 1,000, because one script keeps everybody else waiting."""
-    own, (targets, places) = _keys_of(shard), targets_of(hits)
-    keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
+    targets, places = targets_of(hits)
+    plan = _Plan(_keys_of(shard))
     for target in targets:
-        keys += _names(own, target).counters
-    visits = _visits(own, keys, hits, places)
-    seen = _seen(own, keys, hits)
+        plan.count(target)
+    plan.visit(hits, places)
+    plan.recognise(hits)
     arguments = (
         secrets.token_hex(16),
         pack_at(targets, places, hits),
         *(BATCH_SECONDS, SEEN_SECONDS, VISITOR_SECONDS),
-        _pack((visits, seen)),
+        _pack((plan.targets, plan.visits, plan.seen)),
     )
-    return Batch(keys, list(arguments))
+    return Batch(plan.keys, list(arguments))
 
 
 def _names(own: Keys, target: Target) -> _Names:
@@ -71,34 +113,9 @@ def _names(own: Keys, target: Target) -> _Names:
         if len(_NAMES) >= MOST_NAMES:
             _NAMES.clear()
         campaign, participant = target.campaign_id, target.participant_id
-        counters = (own.campaign(campaign), own.participant(participant), own.hours(campaign))
-        names = _NAMES[id(target)] = _Names(target, own, counters)
+        names = _Names(target, own, own.campaign(campaign), own.hours(campaign), own.participant(participant))
+        _NAMES[id(target)] = names
     return names
-
-
-def _visits(own: Keys, keys: list[str], hits: Sequence[Hit], places: Sequence[int]) -> list[int]:
-    """Flat: the place of a target, a day, the place of the key of that day's visitors."""
-    found: list[int] = []
-    known: set[tuple[int, int]] = set()
-    for hit, place in zip(hits, places, strict=True):
-        day = hit.visit_day
-        if day is not None and (place, day) not in known:
-            known.add((place, day))
-            keys.append(own.visitors(hit.target.participant_id, day))
-            found += (place, day, len(keys))
-    return found
-
-
-def _seen(own: Keys, keys: list[str], hits: Sequence[Hit]) -> list[int]:
-    """For each hit the place of its client's event id's key, or 0; nothing at all where no client named one."""
-    found = []
-    for hit in hits:
-        if hit.client_event_id is None:
-            found.append(0)
-        else:
-            keys.append(own.seen(hit.target.merchant_id, hit.client_event_id))
-            found.append(len(keys))
-    return found if any(found) else []
 
 
 def hour_field(hour: int, channel: str, counter: str) -> str:

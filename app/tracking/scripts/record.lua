@@ -1,9 +1,9 @@
 -- Records one batch: once, whatever happens to the reply.
--- KEYS: epoch, sequence, stream, guard of this batch; for each target its campaign, participant and hours; then those
---       that the plan names by their places.
+-- KEYS: epoch, sequence, stream, guard of this batch; then those that the plan names by their places.
 -- ARGV: epoch to set where there is none; the hits, as `app.tracking.hits.pack` made them; seconds to remember the
---       batch, a client's event id, a visitor; the packed plan: {target's place from 0, day, place of the day's
---       visitors, …}, {for each hit the place of its event id's key or 0} or nothing.
+--       batch, a client's event id, a visitor; the packed plan: {place of a target's campaign, whose hours follow, and
+--       of its participant, …}, {a target from 0, day, place of the day's visitors, …}, {for each hit the place of its
+--       client's event id, or 0}.
 -- Returns the packed places (from 0) of the hits that were recorded before, or an empty string.
 local done = redis.call('GET', KEYS[4])
 if done then
@@ -17,57 +17,59 @@ local COUNTER = {
 }
 local floor = math.floor
 local hits, plan = cmsgpack.unpack(ARGV[2])[2], cmsgpack.unpack(ARGV[6])
-local days, seen = {}, plan[2]
-for i = 1, #plan[1], 3 do
-  local visits = days[plan[1][i]]
-  if not visits then
-    visits = {}
-    days[plan[1][i]] = visits
-  end
-  visits[plan[1][i + 1]] = {key = KEYS[plan[1][i + 2]], visitors = {}}
+local targets, visits, seen = plan[1], plan[2], plan[3]
+
+local days = {}
+for i = 1, #visits, 3 do
+  local of_target = days[visits[i]] or {}
+  days[visits[i]] = of_target
+  of_target[visits[i + 1]] = {key = KEYS[visits[i + 2]], visitors = {}}
 end
 
+-- By the place of the key.
 local repeats, sums = {}, {}
-local function count(key, field)
+local function count(key, field, number)
   local fields = sums[key]
   if not fields then
     fields = {}
     sums[key] = fields
   end
-  fields[field] = (fields[field] or 0) + 1
+  fields[field] = (fields[field] or 0) + number
 end
 
 for place, hit in ipairs(hits) do
-  local id_key = seen[place] or 0
-  if id_key > 0 and not redis.call('SET', KEYS[id_key], '1', 'NX', 'EX', ARGV[4]) then
+  if seen[place] > 0 and not redis.call('SET', KEYS[seen[place]], '1', 'NX', 'EX', ARGV[4]) then
     repeats[#repeats + 1] = place - 1
   else
-    local target, human = 5 + 3 * hit[2], hit[4] == 'human'
+    local campaign, participant = targets[2 * hit[2] + 1], targets[2 * hit[2] + 2]
+    local human = hit[4] == 'human'
     local counter = COUNTER[human and hit[3] or hit[4]]
-    count(KEYS[target], counter)
-    count(KEYS[target + 1], counter)
-    count(KEYS[target + 2], floor(hit[6] / HOUR) .. '|' .. hit[5] .. '|' .. counter)
-    local visits = human and hit[8] and days[hit[2]]
-    local day = visits and visits[floor((hit[6] + CHINA) / DAY)]
-    if day and (hit[3] == 'click' or hit[3] == 'scan') then
-      day.visitors[#day.visitors + 1] = hit[8]
+    count(campaign, counter, 1)
+    count(participant, counter, 1)
+    count(campaign + 1, floor(hit[6] / HOUR) .. '|' .. hit[5] .. '|' .. counter, 1)
+    if human and hit[8] and (hit[3] == 'click' or hit[3] == 'scan') then
+      local visitors = days[hit[2]][floor((hit[6] + CHINA) / DAY)].visitors
+      visitors[#visitors + 1] = hit[8]
     end
   end
 end
 
-for key, fields in pairs(sums) do
-  for field, number in pairs(fields) do
-    redis.call('HINCRBY', key, field, number)
-  end
-end
-for place, visits in pairs(days) do
-  for _, day in pairs(visits) do
+for target, of_target in pairs(days) do
+  for _, day in pairs(of_target) do
     local new = #day.visitors > 0 and redis.call('SADD', day.key, unpack(day.visitors)) or 0
     if new > 0 then
-      redis.call('EXPIRE', day.key, ARGV[5])
-      redis.call('HINCRBY', KEYS[5 + 3 * place], 'unique_visitors', new)
-      redis.call('HINCRBY', KEYS[6 + 3 * place], 'unique_visitors', new)
+      count(targets[2 * target + 1], 'unique_visitors', new)
+      count(targets[2 * target + 2], 'unique_visitors', new)
+      -- Once: each EXPIRE is one more line of the append-only file.
+      if redis.call('SCARD', day.key) == new then
+        redis.call('EXPIRE', day.key, ARGV[5])
+      end
     end
+  end
+end
+for key, fields in pairs(sums) do
+  for field, number in pairs(fields) do
+    redis.call('HINCRBY', KEYS[key], field, number)
   end
 end
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import hiredis
 from redis.asyncio import Redis
 from redis.connection import HiredisRespSerializer
 
@@ -15,6 +16,9 @@ _pack = HiredisRespSerializer().pack
 
 class _Packing:
     def pack_command(self, *args: Any) -> list[bytes]:
+        if args[0] == "EVALSHA":
+            # One word, and nothing in a script's arguments that would have to be turned into bytes first.
+            return [hiredis.pack_command(args)]
         return _pack(*args)  # type: ignore[no-any-return]  # untyped
 
 

@@ -9,7 +9,7 @@ A cookie is `name hash day.signature` without the spaces, each in base 64. Keyed
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 import secrets
@@ -21,6 +21,8 @@ COOKIE_SECONDS = 180 * 86_400
 _BYTES = 12
 _DAY_BYTES = 6
 _SIGNATURE_BYTES = 18
+_RANDOM_BYTES = 340 * _BYTES
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
 _NAME, _HASH = slice(0, 16), slice(16, 32)
 _DAY = slice(32, None)
 
@@ -35,9 +37,12 @@ class Visitor(NamedTuple):
 class Visitors:
     def __init__(self, secret: bytes) -> None:
         self._first, self._named, self._signed = (
-            hashlib.blake2b(secret, digest_size=32, person=b"visitor " + use).digest()
-            for use in (b"first", b"named", b"signed")
+            hashlib.blake2b(
+                key=hashlib.blake2b(secret, digest_size=32, person=b"visitor " + use).digest(), digest_size=size
+            )
+            for use, size in ((b"first", _BYTES), (b"named", _BYTES), (b"signed", _SIGNATURE_BYTES))
         )
+        self._random, self._used = b"", _RANDOM_BYTES
 
     def recognise(self, *, cookie: str | None, address: str, user_agent: str, day: int) -> Visitor:
         day_bytes = day.to_bytes(_DAY_BYTES, "big")
@@ -45,7 +50,7 @@ class Visitors:
         if known is not None:
             return Visitor(known[_HASH] if known[_DAY] == _text(day_bytes) else known[_NAME], None)
         first = _hash(self._first, f"{day}\0{address}\0{user_agent}")
-        content = _text(secrets.token_bytes(_BYTES) + first + day_bytes)
+        content = _text(self._name() + first + day_bytes)
         return Visitor(content[_HASH], f"{content}.{self._sign(content)}")
 
     def named(self, merchant_id: bytes, visitor_id: str) -> str:
@@ -58,13 +63,22 @@ class Visitors:
             return None
         return content
 
+    def _name(self) -> bytes:
+        """Random bytes, asked of the system many at a time."""
+        if self._used == _RANDOM_BYTES:
+            self._random, self._used = secrets.token_bytes(_RANDOM_BYTES), 0
+        self._used += _BYTES
+        return self._random[self._used - _BYTES : self._used]
+
     def _sign(self, content: str) -> str:
-        return _text(hashlib.blake2b(content.encode(), key=self._signed, digest_size=_SIGNATURE_BYTES).digest())
+        return _text(_hash(self._signed, content))
 
 
-def _hash(key: bytes, text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), key=key, digest_size=_BYTES).digest()
+def _hash(keyed: hashlib.blake2b, text: str) -> bytes:
+    copy = keyed.copy()
+    copy.update(text.encode("utf-8", "replace"))
+    return copy.digest()
 
 
 def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode()
+    return str(binascii.b2a_base64(content, newline=False).translate(_URLSAFE), "ascii")

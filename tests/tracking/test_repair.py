@@ -114,7 +114,7 @@ async def test_a_repair_is_exact_while_events_arrive_and_are_drained(
 
     running = [asyncio.create_task(arrive(link)) for link in many]
     drainer = asyncio.create_task(drain())
-    for _ in range(15):
+    for _ in range(6):
         await repair_all(resources, many[0])
     stop.set()
     sent = sum(await asyncio.gather(*running))

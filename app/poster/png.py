@@ -24,7 +24,7 @@ _ADLER = 65521
 
 
 def encode(image: Image.Image) -> bytes:
-    """As small as it gets, in a hundred times the time."""
+    """All of it, at the level that everybody uses."""
     out = io.BytesIO()
     image.save(out, "PNG", compress_level=6)
     return out.getvalue()
@@ -67,7 +67,7 @@ class Bands:
 
 def _small(image: Image.Image) -> Band:
     rows = filtered(image)
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
     return _band(rows, deflate.compress(rows) + deflate.flush(zlib.Z_FULL_FLUSH))
 
 

@@ -76,6 +76,6 @@ def painted(sheet: Image.Image, stamps: Iterable[Stamp], runs: tuple[Run, ...]) 
     for stamp in stamps:
         at = bisect_right(firsts, max(stamp.y, 0) // ROW) - 1
         # One beside the canvas belongs to no run, and is seen in none.
-        if at >= 0 and stamp.box[1] < runs[at][1] * ROW:
+        if at >= 0 and stamp.y < runs[at][1] * ROW:
             image.paste(stamp.ink, (stamp.x, stamp.y - shifts[at]), stamp.mask)
     return Strips(runs, image)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -55,13 +56,19 @@ class PosterInput:
     @property
     def name(self) -> str:
         """The nickname as strangers may see it; empty where nothing is left of it."""
-        return filter_nickname(graphemes.clean(self.nickname)).strip()
+        return _shown(self.nickname)
 
     def values(self) -> dict[str, str]:
         """What the placeholders of a template stand for."""
         campaign = {"title": self.title, "product": self.product, "price": self.price, "merchant": self.merchant}
         days = {"days": _figure(self.days), "inviter_days": _figure(self.inviter_days)}
         return {**campaign, **days, "nickname": self.name or NAMELESS, "invite_code": self.invite_code}
+
+
+# Asked for by the fingerprint, by the texts and by the picture that stands for an avatar.
+@lru_cache(maxsize=256)
+def _shown(nickname: str) -> str:
+    return filter_nickname(graphemes.clean(nickname)).strip()
 
 
 def _figure(number: int | None) -> str:

@@ -13,7 +13,7 @@ from app.tracking.keys import Keys, shard_of
 from app.tracking.live import AWAY, numbers
 from app.tracking.series import Cell
 
-# Reading a hash keeps everybody else waiting, some 0.5 ms a thousand fields. A longer history is read from the rows.
+# Reading a hash keeps Redis from everybody else, some 0.7 ms a thousand fields. A longer history is read from the rows.
 MOST_FIELDS = 10_000
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, select, text
@@ -13,7 +12,7 @@ from app.db.types import Id
 from app.kit import ids
 from app.models import Participant, ParticipantTotals, ParticipantVisitor
 from app.tracking.hits import COUNTERS, Target, hour_of, micros
-from app.tracking.series import Cell
+from app.tracking.series import Cell, Span
 
 
 def target(merchant_id: str, campaign_id: str, participant_id: str) -> Target:
@@ -32,27 +31,33 @@ async def campaign_counters(session: AsyncSession, *, merchant_id: str, campaign
 
 
 async def campaign_cells(
-    session: AsyncSession,
-    *,
-    merchant_id: str,
-    campaign_id: str,
-    between: tuple[datetime, datetime] | None = None,
-    channel: str | None = None,
+    session: AsyncSession, *, merchant_id: str, campaign_id: str, span: Span, channel: str | None
 ) -> list[Cell]:
-    """Counts by hour and channel; `between` names the first hour, and the one after the last."""
-    hour, name = ParticipantTotals.hour, ParticipantTotals.channel
-    sums = [func.sum(getattr(ParticipantTotals, counter)) for counter in COUNTERS]
-    statement = select(hour, name, *sums).group_by(hour, name)
-    statement = statement.where(
-        ParticipantTotals.merchant_id == merchant_id, ParticipantTotals.campaign_id == campaign_id
-    )
-    if between is not None:
-        statement = statement.where(hour >= between[0], hour < between[1])
+    """Counts by hour and channel; of one channel, or of all."""
+    hour = ParticipantTotals.hour
+    within = [hour >= span.starts_at, hour < span.ends_at]
     if channel is not None:
-        statement = statement.where(name == channel)
+        within.append(ParticipantTotals.channel == channel)
+    return await _cells(session, _of_campaign(merchant_id, campaign_id, *within), hour)
+
+
+async def channel_cells(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> list[Cell]:
+    """Counts by channel, all of them as if of one hour."""
+    return await _cells(session, _of_campaign(merchant_id, campaign_id), None)
+
+
+def _of_campaign(merchant_id: str, campaign_id: str, *further: ColumnElement[bool]) -> ColumnElement[bool]:
+    table = ParticipantTotals
+    return and_(table.merchant_id == merchant_id, table.campaign_id == campaign_id, *further)
+
+
+async def _cells(session: AsyncSession, where: ColumnElement[bool], hour: Any) -> list[Cell]:
+    sums = [func.sum(getattr(ParticipantTotals, counter)) for counter in COUNTERS]
+    by = [ParticipantTotals.channel] if hour is None else [ParticipantTotals.channel, hour]
+    statement = select(func.min(ParticipantTotals.hour), ParticipantTotals.channel, *sums).where(where).group_by(*by)
     return [
-        Cell(hour_of(micros(at)), of, counter, int(number))
-        for at, of, *numbers in await session.execute(statement)
+        Cell(hour_of(micros(at)), channel, counter, int(number))
+        for at, channel, *numbers in await session.execute(statement)
         for counter, number in zip(COUNTERS, numbers, strict=True)
         if number
     ]

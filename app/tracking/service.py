@@ -31,7 +31,7 @@ async def campaign_stats(
         counters = await queries.campaign_counters(session, merchant_id=merchant_id, campaign_id=campaign_id)
     cells = None if live is None else live.cells
     if cells is None:
-        cells = await queries.campaign_cells(session, merchant_id=merchant_id, campaign_id=campaign_id)
+        cells = await queries.channel_cells(session, merchant_id=merchant_id, campaign_id=campaign_id)
     return {
         "object": "campaign_stats",
         "campaign_id": campaign_id,
@@ -52,9 +52,8 @@ async def timeseries(
     live = await figures.of_campaign(tracker.redis, tracker.shards, campaign_id)
     cells = None if live is None else live.cells
     if cells is None:
-        between = (span.starts_at, span.ends_at)
         cells = await queries.campaign_cells(
-            session, merchant_id=merchant_id, campaign_id=campaign_id, between=between, channel=name
+            session, merchant_id=merchant_id, campaign_id=campaign_id, span=span, channel=name
         )
     return {
         "object": "timeseries",

@@ -38,24 +38,26 @@ class Drained:
 
 
 async def drain(
-    session: AsyncSession, redis: Redis, *, shard: int, shards: int, ahead: Ahead | None = None
+    session: AsyncSession, redis: Redis, piece: Piece, *, shard: int, shards: int, ahead: Ahead
 ) -> Drained | None:
-    """One piece of the stream; None where another worker has this shard. Runs as *system*.
+    """Store a piece that was read from the stream; None where somebody else has this shard. Runs as *system*.
 
-    `ahead` has the piece where it was begun before, and begins the next one.
+    Where the shard is drained to another place by now, nothing is stored. `ahead` begins with what comes next.
     """
-    ahead = ahead or Ahead(redis, shard)
     if not await positions.try_lock(session, shard):
         return None
     before = await positions.read(session, shard)
-    piece = await ahead.take(before.position)
-    if piece.window.epoch != before.epoch or not piece.window.follows(before.sequence):
+    if piece.after != before.position:
+        ahead.start(before.position)
+        return Drained(0, 0, before.position, more=True)
+    if not before.is_followed_by(piece.window):
         await _lose_history(session, redis, before, piece, shard=shard, shards=shards)
         # From the start: what was drained before is known by its ids.
-        before = Position(piece.window.epoch, sequence=piece.window.sequence)
-        await positions.save(session, shard, before)
-        piece = await ahead.take(START)
+        await positions.save(session, shard, Position(piece.window.epoch, START, positions.UNKNOWN))
+        ahead.start(START)
+        return Drained(0, 0, START, more=True)
     if not piece.entries:
+        await positions.save(session, shard, replace(before, sequence=piece.window.sequence))
         return Drained(0, 0, before.position)
     last = piece.entries[-1]
     if piece.full:

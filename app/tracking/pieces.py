@@ -7,7 +7,6 @@ import binascii
 import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -138,23 +137,23 @@ class Piece:
 
 
 async def read(redis: Redis, shard: int, *, after: str) -> Piece:
-    """Entries until there are `MOST_EVENTS`, or no more."""
+    """What is in the stream now, as far as it is at most `MOST_EVENTS`: what comes meanwhile is for the next piece."""
     piece = Piece(after, await stream.read(redis, shard, after=after, limit=_entries_for(MOST_EVENTS)))
-    unread = list(piece.entries)
+    unread, last = piece.window.entries, piece.window.sequence
     while unread:
         for entry in unread:
             _decode_into(piece, entry)
             # Whoever feeds Postgres meanwhile must not starve.
             await asyncio.sleep(0)
-        wanted = MOST_EVENTS - len(piece.columns.events)
-        if wanted <= 0:
-            piece.full = True
+        wanted, reached = MOST_EVENTS - len(piece.columns.events), piece.window.last_sequence(0)
+        if wanted <= 0 or reached >= last:
+            piece.full = wanted <= 0
             break
-        more = await stream.read(redis, shard, after=piece.entries[-1].id, limit=_entries_for(wanted))
-        if more.epoch != piece.window.epoch or not more.follows(piece.window.last_sequence(0)):
+        more = await stream.read(redis, shard, after=unread[-1].id, limit=_entries_for(wanted))
+        if more.epoch != piece.window.epoch or not more.follows(reached):
             break
         unread = more.entries
-        piece.window = Window(more.epoch, more.sequence, [*piece.entries, *unread])
+        piece.window.entries.extend(unread)
     return piece
 
 
@@ -170,28 +169,22 @@ def _decode_into(piece: Piece, entry: Entry) -> None:
 
 
 class Ahead:
-    """The next piece of a shard, read while the last one is written."""
+    """The next piece of a shard, read while the last one is written, and never inside a transaction."""
 
-    def __init__(self, redis: Redis, shard: int) -> None:
+    def __init__(self, redis: Redis, shard: int, after: str) -> None:
         self._redis, self._shard = redis, shard
-        self._after = ""
-        self._reading: asyncio.Task[Piece] | None = None
+        self.start(after)
 
     def start(self, after: str) -> None:
-        self._after = after
         self._reading = asyncio.create_task(read(self._redis, self._shard, after=after))
 
-    async def take(self, after: str) -> Piece:
-        """The piece behind `after`, whether or not that is the one that was begun."""
-        if self._reading is not None and self._after == after:
-            reading, self._reading = self._reading, None
-            return await reading
-        await self.stop()
-        return await read(self._redis, self._shard, after=after)
+    async def take(self) -> Piece:
+        """What was begun last."""
+        try:
+            return await self._reading
+        finally:
+            await self.stop()
 
     async def stop(self) -> None:
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await self._reading
-            self._reading = None
+        self._reading.cancel()
+        await asyncio.wait([self._reading])

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import logging
-from app.tracking.stream import START
+from app.tracking.stream import START, Window
 
 log = logging.get(__name__)
 # The first number is this room's, the second the shard's.
@@ -26,6 +26,8 @@ _END_SILENT = text("""
           AND a.usename = current_user AND a.pid <> pg_backend_pid() AND a.wait_event_type = 'Client'
           AND a.state_change < clock_timestamp() - make_interval(secs => :seconds)
 """)
+# After Redis lost some of its past: what it has now begins with any number.
+UNKNOWN = -1
 _READ = text("SELECT epoch, position, sequence, rebuilt FROM stream_positions WHERE shard = :shard")
 _SAVE = text("""
     INSERT INTO stream_positions (shard, epoch, position, sequence, rebuilt)
@@ -43,6 +45,10 @@ class Position:
     position: str = START
     sequence: int = 0
     rebuilt: bool = False
+
+    def is_followed_by(self, window: Window) -> bool:
+        """Whether nothing is missing between what is drained and what was read behind it."""
+        return window.epoch == self.epoch and (self.sequence == UNKNOWN or window.follows(self.sequence))
 
 
 async def try_lock(session: AsyncSession, shard: int) -> bool:

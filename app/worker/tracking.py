@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 
 from app.kit import clock, logging
 from app.resources import Resources
 from app.tracking import drain, leases, live, positions, retention, stream
 from app.tracking.drain import Drained
-from app.tracking.pieces import Ahead
+from app.tracking.pieces import Ahead, Piece
 
 log = logging.get(__name__)
 # Other shards wait for so long.
@@ -44,32 +45,47 @@ async def drain_shard(resources: Resources, shard: int) -> int:
     """0 also while Redis is away, or another worker has this shard."""
     if not await resources.leases.hold(shard):
         return 0
-    ahead = Ahead(resources.redis, shard)
-    found, until = 0, time.monotonic() + TURN_SECONDS
+    found = 0
     try:
         async with resources.leases.kept(shard):
-            while drained := await _drain_piece(resources, shard, ahead):
+            async for drained in _pieces(resources, shard):
                 found += drained.events
-                if not drained.more or time.monotonic() > until:
-                    break
     except live.AWAY as error:
         log.warning("redis_away", task="drain_streams", shard=shard, error=repr(error))
-    finally:
-        await ahead.stop()
     return found
 
 
-async def _drain_piece(resources: Resources, shard: int, ahead: Ahead) -> Drained | None:
+async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
+    """One transaction each, until nothing more is there, or others have waited long enough."""
+    until = time.monotonic() + TURN_SECONDS
+    async with resources.db.system() as session:
+        position = await positions.read(session, shard)
+    ahead = Ahead(resources.redis, shard, position.position)
+    try:
+        piece = await ahead.take()
+        if not piece.entries and position.sequence >= 0 and position.is_followed_by(piece.window):
+            # What a worker left that died after its commit: repairs would wait for its end.
+            await stream.trim(resources.redis, shard, through=position.position)
+            return
+        while drained := await _drain_piece(resources, shard, piece, ahead):
+            yield drained
+            if not drained.more or time.monotonic() > until:
+                return
+            piece = await ahead.take()
+    finally:
+        await ahead.stop()
+
+
+async def _drain_piece(resources: Resources, shard: int, piece: Piece, ahead: Ahead) -> Drained | None:
     shards = resources.settings.track_shards
     async with asyncio.timeout(PIECE_SECONDS), resources.db.system() as session:
-        drained = await drain.drain(session, resources.redis, shard=shard, shards=shards, ahead=ahead)
+        drained = await drain.drain(session, resources.redis, piece, shard=shard, shards=shards, ahead=ahead)
     if drained is None:
         # Somebody repairs this shard's counters, or hangs with its lock.
         async with resources.db.system() as session:
             await positions.end_the_silent(session, shard, seconds=leases.LEASE_SECONDS)
-    else:
-        # Only now: until the commit the stream is the one place that has them. Also behind one who died before this:
-        # what lies there drained would keep repairs waiting for ever.
+    elif drained.entries:
+        # Only now: until the commit the stream is the one place that has them.
         await stream.trim(resources.redis, shard, through=drained.through)
     return drained
 

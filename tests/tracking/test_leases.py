@@ -1,0 +1,130 @@
+"""One worker a shard at a time, and another one when it dies, hangs, or is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.resources import Resources, open_resources
+from app.settings import Settings
+from app.tracking import leases, positions
+from app.tracking.keys import shard_of
+from app.worker import tracking as worker
+from tests.factories.tracking import Link, drain_all, make_hit, stored
+
+PATIENCE = 30
+ROOT = Path(__file__).resolve().parents[2]
+# A worker that stops itself in the middle of its transaction, with everything written and nothing committed.
+FROZEN = """
+import asyncio, os, signal, sys
+from app.resources import open_resources
+from app.settings import Settings
+from app.tracking import positions
+from app.worker import tracking
+
+save = positions.save
+
+async def freeze(*arguments):
+    await save(*arguments)
+    positions.save = save
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+async def main():
+    settings = Settings(DATABASE_URL=sys.argv[1], DATABASE_SYSTEM_URL=sys.argv[2], REDIS_URL=sys.argv[3],
+                        TRACK_SHARDS=2, INVITREE_LOG_LEVEL="error")
+    async with open_resources(settings) as resources:
+        positions.save = freeze
+        try:
+            await tracking.drain_shard(resources, int(sys.argv[4]))
+        except Exception as error:
+            print("rolled back:", type(error).__name__, flush=True)
+        else:
+            print("committed", flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+async def other(settings: Settings) -> AsyncIterator[Resources]:
+    """Another worker, with connections of its own."""
+    async with open_resources(settings) as resources:
+        yield resources
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.4)
+
+
+def shard_for(link: Link) -> int:
+    return shard_of(link.target.campaign_id, 2)
+
+
+async def test_who_holds_the_lease_drains_and_nobody_else(resources: Resources, other: Resources, link: Link) -> None:
+    shard = shard_for(link)
+    assert await other.leases.hold(shard)
+    await resources.tracker.record([make_hit(link)])
+    assert await worker.drain_shard(resources, shard) == 0
+    assert await worker.drain_shard(other, shard) == 1
+
+
+async def test_a_lease_that_is_given_back_is_free_at_once(resources: Resources, other: Resources, link: Link) -> None:
+    shard = shard_for(link)
+    assert await other.leases.hold(shard)
+    assert not await resources.leases.hold(shard)
+    await other.leases.release()
+    assert await resources.leases.hold(shard)
+    await resources.leases.release()
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_lease_runs_out_unless_it_is_used(resources: Resources, other: Resources, link: Link) -> None:
+    shard = shard_for(link)
+    assert await other.leases.hold(shard)
+    async with other.leases.kept(shard):
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            assert not await resources.leases.hold(shard)
+    while not await resources.leases.hold(shard):
+        assert time.monotonic() < until + PATIENCE
+    assert not await other.leases.hold(shard)
+    await resources.leases.release()
+
+
+@pytest.mark.usefixtures("short")
+async def test_a_worker_that_hangs_in_its_transaction_is_followed_by_another(
+    resources: Resources, settings: Settings, link: Link
+) -> None:
+    await resources.tracker.record([make_hit(link, visitor="v" * 16) for _ in range(600)])
+    shard = shard_for(link)
+    urls = (settings.database_url, settings.database_system_url, settings.redis_url)
+    arguments = [sys.executable, "-c", FROZEN, *urls, str(shard)]
+    frozen = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    try:
+        await asyncio.to_thread(os.waitid, os.P_PID, frozen.pid, os.WSTOPPED | os.WNOWAIT)
+        async with asyncio.timeout(PATIENCE):
+            while not await worker.drain_shard(resources, shard):
+                pass
+        assert await stored(resources, link) == {"clicks": 600, "unique_visitors": 1}
+    finally:
+        frozen.send_signal(signal.SIGCONT)
+        said, _ = await frozen.communicate()
+    assert b"rolled back" in said
+    await drain_all(resources)
+    assert await stored(resources, link) == {"clicks": 600, "unique_visitors": 1}
+
+
+async def test_a_session_that_works_is_not_ended(resources: Resources, link: Link) -> None:
+    shard = shard_for(link)
+    async with resources.db.system() as busy:
+        await positions.lock(busy, shard)
+        assert await worker.drain_shard(resources, shard) == 0
+        await positions.read(busy, shard)

@@ -5,7 +5,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from app.campaigns.rules import OVER, status_at
 from app.tracking import bots, rules
 from app.tracking.hits import Hit, Target, day_of, hour_start, micros, pack, unpack
 
@@ -48,6 +51,29 @@ def hit(number: int, **values: object) -> Hit:
 )
 def test_how_an_event_counts_hangs_on_when_it_happened(campaign: Dates, bot: bool, outcome: str | None) -> None:
     assert rules.life_of(campaign).outcome(micros(NOON), bot=bot) == outcome
+
+
+@given(
+    status=st.sampled_from(["draft", "scheduled", "active", "paused", "ended", "settled"]),
+    dates=st.tuples(*[st.none() | st.integers(-3, 3)] * 3),
+    bot=st.booleans(),
+)
+def test_a_life_says_of_any_instant_what_the_status_then_does(
+    status: str, dates: tuple[int | None, ...], bot: bool
+) -> None:
+    starts_at, ends_at, ended_at = (None if hours is None else NOON + hours * HOUR for hours in dates)
+    campaign = Dates(status, starts_at, ends_at, ended_at)
+    life = rules.life_of(campaign)
+    for half_hours in range(-8, 9):
+        instant = NOON + half_hours * HOUR / 2
+        then = status_at(campaign, instant)
+        ended = min(filter(None, (ended_at, ends_at)), default=instant)
+        expected: str | None = "late" if then in OVER and instant >= ended else "human"
+        if then in {"draft", "scheduled"}:
+            expected = None
+        elif bot:
+            expected = "bot"
+        assert life.outcome(micros(instant), bot=bot) == expected
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def read(body: bytes, content_type: bytes) -> Sequence[EventIn | EventOut]:
     if not json_body.is_suspect(body):
         try:
             return _not_too_many(items.read_all(body))
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # told below: which item, or that it is no JSON at all
     given = json_body.parse(body) if body else None
     if not isinstance(given, list):

@@ -244,6 +244,7 @@ def steps() -> dict[str, Callable[[], int | None]]:
         "openapi": lambda: run(module("app.cli.openapi", "--check")),
         "tests": lambda: test([]),
         "tests-oldest": test_on_oldest,
+        "proofs": lambda: run(module("proofs", "--quick")),
     }
 
 

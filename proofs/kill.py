@@ -28,7 +28,7 @@ from proofs.frame.stage import Stage
 from proofs.frame.traffic import Scene, Traffic, open_scene
 
 PLAN = {"api": 50, "worker": 50, "valkey": 20, "postgres": 20}
-QUICK = {"api": 3, "worker": 3, "valkey": 2, "postgres": 2}
+QUICK = {"api": 2, "worker": 2, "valkey": 2, "postgres": 2}
 PROCESSES = 2
 RESTART_PATIENCE = 60.0
 # What a process does between two deaths; sometimes it has hardly begun.

@@ -24,9 +24,9 @@ from tests.factories import MerchantFixture, make_merchant, make_participant
 from tests.factories.invites import new_phone, open_campaign
 
 RIVALS = 100
-DUPLICATES, QUICK_DUPLICATES = 10_000, 1_000
+DUPLICATES, QUICK_DUPLICATES = 10_000, 300
 # Only the first requests of a person meet nothing: further people make as many more races at the start.
-FURTHER, QUICK_FURTHER, EACH = 40, 8, 64
+FURTHER, QUICK_FURTHER, EACH = 40, 4, 64
 CONNECTIONS = 64
 PROCESSES = 2
 TABLES = (Member, Participant, Referral, Reward, MembershipGrant)

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -62,11 +63,13 @@ async def _run_all(entries: Sequence[Entry[T]], quick: bool, failed: Callable[[s
         async with _stage_for(chosen, durable=durable) as stage:
             for entry in chosen:
                 say(f"{entry.name} …")
+                began = time.monotonic()
                 try:
                     async with asyncio.timeout(entry.seconds):
                         results[entry.name] = await entry.run(stage, quick)
                 except TimeoutError:
                     results[entry.name] = failed(entry.name, f"not done after {entry.seconds:.0f} s")
+                say(f"{entry.name}: {time.monotonic() - began:.1f} s")
     return {entry.name: results[entry.name] for entry in entries}
 
 

@@ -23,6 +23,7 @@ from app.tracking.keys import Keys, shard_of
 from app.tracking.live import numbers
 from app.tracking.lookup import MOST_CHANNELS
 from tests.factories import MerchantFixture, make_merchant
+from tests.factories.locks import until_blocked
 from tests.factories.tracking import WECHAT, Link, make_link, settle
 
 _NAMES = text("SELECT name FROM campaign_channels WHERE campaign_id = :campaign ORDER BY number")
@@ -109,6 +110,20 @@ async def test_of_two_processes_that_register_too_many_the_first_200_names_win(
     for number in range(20):
         answers = {await one.find(campaigns[0], f"rival-{number}"), await two.find(campaigns[1], f"rival-{number}")}
         assert len(answers) == 1
+
+
+async def test_two_names_that_want_the_same_number_are_both_kept(
+    resources: Resources, other_db: Database, link: Link
+) -> None:
+    campaign = known(link)
+    async with resources.db.system() as session:
+        row = {"merchant_id": link.merchant_id, "campaign_id": link.campaign_id, "name": "first", "number": 1}
+        await session.execute(insert(CampaignChannel), [row])
+        second = asyncio.create_task(process(other_db).find(campaign, "second"))
+        await until_blocked(resources, second)
+    assert await second == "second"
+    assert await names_of(resources, link) == ["first", "second"]
+    assert campaign.facts.channels == {"first", "second"}
 
 
 async def test_a_new_name_is_registered_once_and_a_full_campaign_is_not_asked_again(link: Link) -> None:

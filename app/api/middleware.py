@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections import Counter as Counting
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -30,6 +32,15 @@ _ID_IN_PATH = re.compile(r"/[a-z]{3,4}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 REQUESTS = Counter("invitree_http_requests_total", "Answered requests", ["method", "route", "status"])
 SECONDS = Histogram("invitree_http_request_seconds", "Time to answer", ["route"])
+
+
+def observe(histogram: Histogram, seconds: Sequence[float]) -> None:
+    """As `histogram.observe` of each, at a fraction of its price."""
+    bounds = histogram._upper_bounds
+    for place, number in Counting(bisect_left(bounds, each) for each in seconds).items():
+        histogram._buckets[place].inc(number)
+    histogram._sum.inc(sum(seconds))
+
 
 HSTS = b"strict-transport-security"
 SECURITY_HEADERS = {

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 
-from prometheus_client import Counter, Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from app.api.errors import translate
-from app.api.middleware import REQUESTS, SECONDS, Edge
+from app.api.middleware import REQUESTS, SECONDS, Edge, observe
 from app.kit import logging
 from app.kit.errors import BadRequest
 
@@ -31,16 +32,23 @@ class Detour:
         self.edge, self.methods = edge, methods
         self._route = Route(path)
         self._allow = ", ".join(methods).encode()
-        self.seconds: Histogram = SECONDS.labels(path)
-        self._counts: dict[tuple[str, int], Counter] = {}
+        self._histogram = SECONDS.labels(path)
+        self._answers: list[tuple[str, int]] = []
+        self._seconds: list[float] = []
 
     def count(self, method: str, status: int, started: float) -> None:
-        """An answer that went no detour."""
-        count = self._counts.get((method, status))
-        if count is None:
-            count = self._counts[method, status] = REQUESTS.labels(method, self._route.path, status)
-        count.inc()
-        self.seconds.observe(time.perf_counter() - started)
+        """An answer that went no detour. Those of one turn of the loop, a batch's mostly, are told together."""
+        if not self._answers:
+            asyncio.get_running_loop().call_soon(self._tell_counts)
+        self._answers.append((method, status))
+        self._seconds.append(time.perf_counter() - started)
+
+    def _tell_counts(self) -> None:
+        answers, seconds = Counter(self._answers), self._seconds
+        self._answers, self._seconds = [], []
+        for (method, status), number in answers.items():
+            REQUESTS.labels(method, self._route.path, status).inc(number)
+        observe(self._histogram, seconds)
 
     def check(self, scope: Scope) -> None:
         """What `Edge` asks of every request, and the router of its route."""

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     sms_token: SecretStr = Field(default=SecretStr(""), validation_alias="INVITREE_SMS_TOKEN")
     pool_size: int = Field(default=10, ge=1, le=200, validation_alias="INVITREE_POOL_SIZE")
     track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
+    events_kept_days: int = Field(default=400, ge=31, le=3_650, validation_alias="INVITREE_EVENTS_KEPT_DAYS")
     worker_metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, validation_alias="INVITREE_WORKER_METRICS_PORT"
     )

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, text
 from app.models import IdempotencyKey, PhoneCode
 from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
-from app.worker import avatars, campaigns, commissions, counters, posters, rewards, tracking, webhooks
+from app.worker import avatars, campaigns, commissions, counters, lag, posters, rewards, tracking, webhooks
 from app.worker.loop import Task
 
 
@@ -30,6 +30,7 @@ TASKS = (
     Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
     Task("drain_streams", tracking.keep_draining, every_seconds=0.1),
     Task("draw_posters", posters.draw_posters, every_seconds=1),
+    Task("drop_old_events", tracking.drop_old_events, every_seconds=3600),
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
     Task("fetch_avatars", avatars.fetch_avatars, every_seconds=1),
     Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
@@ -42,4 +43,5 @@ TASKS = (
     Task("release_holds", commissions.release_holds, every_seconds=2),
     Task("repair_counters", counters.repair_counters, every_seconds=0.5),
     Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=2),
+    Task("watch_lag", lag.Watch().look, every_seconds=2),
 )

@@ -102,7 +102,15 @@ async def forget_event_origins(resources: Resources) -> int:
         return int(await retention.forget_origins(session, now=clock.utcnow()))
 
 
+async def drop_old_events(resources: Resources) -> int:
+    """Day by day, each in a transaction of its own. Their rollups stay."""
+    kept_days = resources.settings.events_kept_days
+    async with resources.db.system() as session:
+        return int(await retention.drop_events(session, now=clock.utcnow(), kept_days=kept_days))
+
+
 async def forget_event_keys(resources: Resources) -> int:
     async with resources.db.system() as session:
         await retention.forget_event_keys(session, now=clock.utcnow())
+        await retention.forget_set_aside(session, now=clock.utcnow())
     return 0

@@ -6,17 +6,18 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from app.kit import clock
 from app.resources import Resources
-from app.tracking import retention, store
+from app.tracking import retention, rows, store, verify_rollups
 from app.tracking.hits import micros
 from app.worker import tracking as worker
 from tests.factories.tracking import Link, make_hit
 
 PLACE = text("SELECT tableoid::regclass::text FROM tracked_events WHERE id = :id")
 ORIGIN = text("SELECT address, user_agent FROM tracked_events WHERE id = :id")
+COUNT_OLD = text("SELECT count(*) FROM tracked_events WHERE received_at < :day")
 KEYS = text("SELECT seen_on FROM event_keys WHERE merchant_id = :merchant ORDER BY seen_on")
 
 
@@ -87,6 +88,44 @@ async def test_event_keys_are_forgotten_after_30_days(resources: Resources, link
     assert kept == [today - timedelta(days=30), today]
 
 
+async def test_old_days_are_dropped_and_their_rollups_stay(resources: Resources, link: Link) -> None:
+    now = clock.utcnow()
+    old, older, stray = now - timedelta(days=450), now - timedelta(days=460), now - timedelta(days=700)
+    for day in (old, older):
+        async with resources.db.system() as session:
+            await session.execute(text("SELECT ensure_event_partitions(:day, 1)"), {"day": day.date()})
+    for day in (old, older, stray):
+        await store_one(resources, link, day, occurred_us=micros(day))
+    young = await store_one(resources, link, now - timedelta(days=399), occurred_us=micros(now))
+    while await worker.drop_old_events(resources):
+        pass
+    async with resources.db.system() as session:
+        kept = list(
+            await session.scalars(text("SELECT id FROM tracked_events WHERE received_at < now() - interval '9 days'"))
+        )
+        counts, _ = await rows.of_campaign(session, link.target.merchant_id, link.target.campaign_id)
+        assert not await verify_rollups.rollups(session, [link.target.campaign_id])
+    assert young["id"] in kept
+    assert await scalar(resources, COUNT_OLD, {"day": now - timedelta(days=400)}) == 0
+    assert counts["clicks"] == 4
+
+
+async def test_a_day_that_somebody_reads_is_dropped_another_time(resources: Resources) -> None:
+    day = clock.utcnow() - timedelta(days=470)
+    async with resources.db.system() as session:
+        await session.execute(text("SELECT ensure_event_partitions(:day, 1)"), {"day": day.date()})
+    async with resources.db.system() as reader:
+        await reader.scalar(COUNT_OLD, {"day": day})
+        assert await worker.drop_old_events(resources) == 0
+    assert await worker.drop_old_events(resources) == 1
+
+
+async def test_fewer_than_31_days_are_not_kept_by_mistake(resources: Resources) -> None:
+    with pytest.raises(DBAPIError, match="31 days"):
+        async with resources.db.system() as session:
+            await retention.drop_events(session, now=clock.utcnow(), kept_days=30)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -94,6 +133,8 @@ async def test_event_keys_are_forgotten_after_30_days(resources: Resources, link
         "SELECT count(*) FROM event_keys",
         "SELECT ensure_event_partitions(current_date, 1)",
         "SELECT forget_event_origins(current_date)",
+        "SELECT drop_event_partition(current_date - 400)",
+        "SELECT count(*) FROM set_aside_entries",
         "DELETE FROM participant_totals",
     ],
 )

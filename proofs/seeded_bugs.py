@@ -176,7 +176,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     with forks.api(stage) as steady, progress() as bar:
         for bug, small in bar.track(plan, description="bugs"):
             trial = Trial(stage, steady, [bug] if bug else [])
-            faults = await small(trial)
+            faults = await attempt(small, trial)
             load += trial.load
             if bug and faults:
                 found.append(bug)
@@ -192,6 +192,14 @@ async def run(stage: Stage, quick: bool) -> Finding:
         least_injected=6,
         faults=[*alarms, *missed],
     )
+
+
+async def attempt(small: Small, trial: Trial) -> list[str]:
+    """A proof that cannot even be brought to its end has found something, too."""
+    try:
+        return await small(trial)
+    except Exception as error:  # noqa: BLE001 - whatever a bug makes of it
+        return [repr(error)]
 
 
 PROOF = Entry("seeded-bugs", run, seconds=PATIENCE)

@@ -106,10 +106,10 @@ def _visitor(tracker: Tracker, event: EventIn, destination: Destination) -> str 
 
 
 def _rejected(event: EventIn, code: str, detail: str) -> EventOut:
-    return EventOut("rejected", event.event_id, code, detail)
+    return EventOut(event_id=event.event_id, status="rejected", code=code, detail=detail)
 
 
 def _told(hit: Hit, *, is_new: bool) -> EventOut:
     if not is_new:
-        return EventOut("duplicate", hit.client_event_id)
-    return EventOut("ignored_bot" if hit.outcome == "bot" else "accepted", hit.client_event_id)
+        return EventOut(event_id=hit.client_event_id, status="duplicate")
+    return EventOut(event_id=hit.client_event_id, status="ignored_bot" if hit.outcome == "bot" else "accepted")

@@ -29,11 +29,11 @@ class EventIn(Struct, frozen=True, forbid_unknown_fields=True):
     occurred_at: Annotated[str, Meta(extra_json_schema={"format": "date-time"})] | None = None
 
 
-class EventOut(Struct, frozen=True, omit_defaults=True):
+class EventOut(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of an item; `event_id` as it came, None where it is no text."""
 
-    status: Status
     event_id: Annotated[str | None, Meta(description="As it came; absent where it was no text.")] = None
+    status: Status
     code: str | None = None
     detail: str | None = None
 
@@ -52,7 +52,7 @@ def read(item: Any) -> EventIn | EventOut:
     code = "field_unknown" if name not in {*_FIELDS, "event"} else f"{name}_invalid"
     given = item.get("event_id") if isinstance(item, dict) else None
     event_id = given[:MOST_EVENT_ID] if isinstance(given, str) else None
-    return EventOut("rejected", event_id, code, f"{name[:64]}: {detail}")
+    return EventOut(event_id=event_id, status="rejected", code=code, detail=f"{name[:64]}: {detail}")
 
 
 def _fault(item: Any, error: msgspec.ValidationError) -> tuple[str, str]:

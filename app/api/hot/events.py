@@ -26,12 +26,12 @@ EVENTS = "/v1/events"
 T = TypeVar("T")
 
 
-class EventsOut(msgspec.Struct, frozen=True):
+class EventsOut(msgspec.Struct, frozen=True, kw_only=True):
     """An answer for each item, in their order."""
 
+    object: str = "list"
     data: list[EventOut]
     livemode: bool
-    object: str = "list"
 
 
 _encode = msgspec.json.Encoder().encode
@@ -66,7 +66,7 @@ class Events:
         answers = await intake.take(
             self._tracker, given, merchant_id=principal.merchant_id, received_us=time.time_ns() // 1_000
         )
-        return _encode(EventsOut(answers, principal.livemode))
+        return _encode(EventsOut(data=answers, livemode=principal.livemode))
 
 
 async def _body(incoming: Incoming) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks import chain, h5, poster, track_get, track_post
+from benchmarks import chain, drain, h5, poster, track_get, track_post
 from proofs.frame.command import Entry
 from proofs.frame.report import Figure
 
 BENCHES: tuple[Entry[Sequence[Figure]], ...] = (
     chain.BENCH,
+    drain.BENCH,
     h5.BENCH,
     track_get.BENCH,
     track_post.BENCH,

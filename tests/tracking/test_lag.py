@@ -22,7 +22,7 @@ def metric(name: str, shard: int) -> float:
 
 
 async def test_the_lag_is_the_age_of_the_oldest_entry_also_while_redis_is_away(
-    resources: Resources, redis: Redis, valkey: OwnValkey, link: Link, capsys: pytest.CaptureFixture[str]
+    resources: Resources, redis: Redis, valkey: OwnValkey, link: Link, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shard = shard_of(link.target.campaign_id, 2)
     then = int((clock.utcnow() - timedelta(seconds=90)).timestamp() * 1000)
@@ -39,7 +39,7 @@ async def test_the_lag_is_the_age_of_the_oldest_entry_also_while_redis_is_away(
     redis.delete(Keys(shard).stream)
     await watch.look(resources)
     assert (metric("lag_seconds", shard), metric("waiting_entries", shard)) == (0, 0)
-    said = capsys.readouterr().err
+    said = capfd.readouterr().err
     assert said.count("tracking_lags") == 1
     assert said.count("tracking_caught_up") == 1
     await resources.tracker.record([make_hit(link)])

@@ -12,7 +12,7 @@ import typer
 
 from app.cli import environment
 from app.cli.output import Exit, progress, say, show_json, show_table
-from app.kit import ids
+from app.kit import ids, logging
 from app.kit.errors import Unavailable, not_found
 from app.merchants import audit
 from app.resources import Resources
@@ -73,8 +73,13 @@ def rebuild(
 
 
 def _run(work: Callable[[Resources], Awaitable[T]], data: Path | None) -> T:
+    async def logged(resources: Resources) -> T:
+        # Draining has something to say, and standard output is for the answer.
+        logging.configure(resources.settings.log_level, as_json=resources.settings.log_json)
+        return await work(resources)
+
     try:
-        return environment.run(work, data)
+        return environment.run(logged, data)
     except live.AWAY as error:
         raise Unavailable("redis_unavailable", f"Redis is away: {error}") from None
 

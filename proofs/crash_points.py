@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from app.cli.output import progress
 from app.kit import ids
+from app.tracking import positions
 from app.tracking.keys import Keys, shard_of
 from proofs.frame import forks, truth
 from proofs.frame.command import Entry
@@ -69,6 +70,7 @@ async def in_api(stage: Stage, steady: forks.Fork, names: Sequence[str], in_work
         running.enter_context(forks.worker(stage, *in_worker))
         traffic = new_traffic(scene, steady, sabotaged)
         await traffic.settle(ACTIONS)
+        await until_drained(stage, scene)
         faults = await wrongs(stage, traffic)
     return sabotaged.has_fired, faults, traffic.diary.load
 
@@ -99,6 +101,21 @@ async def until_fired(sabotaged: forks.Fork) -> None:
             while not sabotaged.has_fired:  # noqa: ASYNC110 - another process' doing
                 await asyncio.sleep(0.02)
             await asyncio.sleep(0.1)
+
+
+async def until_drained(stage: Stage, scene: Scene) -> None:
+    """By the worker that runs, whose doing it is; what it leaves is drained without it."""
+    keys = Keys(shard_of(ids.decode("cmp", scene.campaign.id), stage.resources.settings.track_shards))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRE_PATIENCE):
+            goal = int(await stage.resources.redis.get(keys.sequence) or 0)
+            while await _drained(stage, keys.shard) < goal:  # noqa: ASYNC110 - another process' doing
+                await asyncio.sleep(0.05)
+
+
+async def _drained(stage: Stage, shard: int) -> int:
+    async with stage.resources.db.system() as session:
+        return (await positions.read(session, shard)).sequence
 
 
 async def spoil(stage: Stage, scene: Scene) -> None:

@@ -48,7 +48,7 @@ MANY = 100
 SINGLE_REQUESTS, MANY_REQUESTS = 4_096, 128
 TYPES = ("click", "scan", "view", "share")
 WITH_CHANNEL, WITH_VISITOR = 0.5, 0.8
-PATIENCE = 300
+PATIENCE = 600
 NEEDLE = b'"accepted"'
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from app.kit.errors import Conflict, FieldError, Unprocessable
@@ -27,6 +27,7 @@ OPEN: Mapping[What, frozenset[str]] = {
 }
 TIMED = frozenset({"scheduled", "active", "paused"})  # published and not over: the dates rule
 OVER = frozenset({"ended", "settled"})
+CLOCK_SKEW = timedelta(minutes=5)  # how far another system's clock may be off
 
 # Buyers and promoters came for these terms. Rules may change: each version is kept, and copied onto what it decided.
 _PUBLISHED = frozenset({"kind", "price_minor", "currency"})
@@ -84,8 +85,11 @@ def require_open(
     """Conflict `campaign_not_active` or `campaign_ended` where the campaign does not take this now.
 
     For orders: `bound_before` says that the buyer was a participant already, which a paused campaign asks for;
-    `paid_at` is when it was paid, which an ended one asks for.
+    `paid_at` is when it was paid, which an ended one asks for. What was paid before the campaign began never counts:
+    its hold would be over before anybody could object.
     """
+    if paid_at is not None and _is_before_start(campaign, paid_at):
+        raise Conflict("campaign_not_active", "The order was paid before the campaign began.")
     status = status_at(campaign, now)
     if status in OPEN[what]:
         return
@@ -96,6 +100,10 @@ def require_open(
     if status in OVER:
         raise Conflict("campaign_ended", f"The campaign is {status}.")
     raise Conflict("campaign_not_active", f"The campaign is {status}, not active.")
+
+
+def _is_before_start(campaign: Dated, paid_at: datetime) -> bool:
+    return campaign.starts_at is not None and paid_at < campaign.starts_at - CLOCK_SKEW
 
 
 def _end(campaign: Dated, now: datetime) -> datetime:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+from app.campaigns.rules import CLOCK_SKEW
 from app.kit import crypto
 from app.kit.errors import Conflict, FieldError, Unprocessable
 
-CLOCK_SKEW = timedelta(minutes=5)
 WHOLE = "whole"  # the line of an order that came without lines
 
 

@@ -142,6 +142,22 @@ def test_an_order_counts_when_it_was_paid_before_the_end(campaign: Dates, paid_a
 
 
 @pytest.mark.parametrize(
+    ("campaign", "before", "expected"),
+    [
+        (Dates("active", NOW - HOUR), timedelta(minutes=5), "open"),
+        (Dates("active", NOW - HOUR), timedelta(minutes=5, seconds=1), CLOSED),
+        (Dates("paused", NOW - HOUR), HOUR, CLOSED),
+        (Dates("ended", NOW - 2 * HOUR, ended_at=NOW - HOUR), HOUR, CLOSED),
+        (Dates("active"), HOUR, "open"),
+    ],
+)
+def test_an_order_counts_when_it_was_paid_after_the_start(campaign: Dates, before: timedelta, expected: str) -> None:
+    """Give or take what clocks differ."""
+    paid_at = (campaign.starts_at or NOW) - before
+    assert outcome(campaign, "order", paid_at=paid_at, bound_before=True) == expected
+
+
+@pytest.mark.parametrize(
     ("status", "column", "locked"),
     [
         ("draft", "kind", False),

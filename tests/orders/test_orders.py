@@ -216,6 +216,8 @@ async def test_a_key_is_asked_for(api: httpx.AsyncClient, shop: Shop) -> None:
         ({"status": "ended", "ended_at": clock.utcnow() - clock.days(1)}, 2, 201, None),
         ({"status": "ended", "ended_at": clock.utcnow() - clock.days(1)}, 0, 409, "campaign_ended"),
         ({"status": "settled", "ended_at": clock.utcnow() - clock.days(1)}, 2, 409, "campaign_ended"),
+        ({"starts_at": clock.utcnow() - clock.days(1)}, 2, 409, "campaign_not_active"),
+        ({"starts_at": clock.utcnow() - clock.days(3)}, 2, 201, None),
     ],
 )
 async def test_the_campaigns_state_decides(
@@ -227,7 +229,7 @@ async def test_the_campaigns_state_decides(
     status: int,
     code: str | None,
 ) -> None:
-    shop = await open_shop(resources, merchant, **state)
+    shop = await open_shop(resources, merchant, **{"starts_at": clock.utcnow() - clock.days(3), **state})
     paid_at = clock.utcnow() - clock.days(paid_days_ago) - timedelta(minutes=1)
     answer = await Till(api, resources, shop).post("/v1/orders", shop.order(paid_at=paid_at.isoformat()))
     assert answer.status_code == status, answer.text

@@ -12,8 +12,10 @@ from uuid_utils.compat import uuid7
 
 from app.cli.output import progress
 from app.kit import ids
-from app.tracking import positions
+from app.tracking import positions, stream
 from app.tracking.keys import Keys, shard_of
+from app.tracking.stream import Window
+from app.worker import counters
 from proofs.frame import forks, truth
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
@@ -105,17 +107,19 @@ async def until_fired(sabotaged: forks.Fork) -> None:
 
 async def until_drained(stage: Stage, scene: Scene) -> None:
     """By the worker that runs, whose doing it is; what it leaves is drained without it."""
-    keys = Keys(shard_of(ids.decode("cmp", scene.campaign.id), stage.resources.settings.track_shards))
+    shard = shard_of(ids.decode("cmp", scene.campaign.id), stage.resources.settings.track_shards)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FIRE_PATIENCE):
-            goal = int(await stage.resources.redis.get(keys.sequence) or 0)
-            while await _drained(stage, keys.shard) < goal:  # noqa: ASYNC110 - another process' doing
+            goal = await stream.read(stage.resources.redis, shard, after=counters.LAST)
+            while not await _is_drained(stage, shard, goal):  # noqa: ASYNC110 - another process' doing
                 await asyncio.sleep(0.05)
 
 
-async def _drained(stage: Stage, shard: int) -> int:
+async def _is_drained(stage: Stage, shard: int, goal: Window) -> bool:
+    """Of this Redis; other proofs may have had another."""
     async with stage.resources.db.system() as session:
-        return (await positions.read(session, shard)).sequence
+        position = await positions.read(session, shard)
+    return position.epoch == goal.epoch and position.sequence >= goal.sequence
 
 
 async def spoil(stage: Stage, scene: Scene) -> None:

@@ -145,7 +145,7 @@ async def control(server: Server, own: Tenant, walk: list[Probe], tally: Tally) 
         for probe in sorted((probe for probe in walk if not probe.place), key=last_what_destroys):
             answer = await send(client, probe, own.world)
             tally.requests += 1
-            if answer.status_code not in {200, 201, 204, 409}:
+            if answer.status_code not in {200, 201, 202, 204, 409}:
                 tally.broken_controls.append(f"{probe.name}: {answer.status_code} {answer.text[:200]}")
 
 

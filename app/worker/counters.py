@@ -12,6 +12,7 @@ from app.resources import Resources
 from app.tracking import live, metrics, positions, repair, rows, stream
 from app.tracking.keys import shard_of
 from app.tracking.repair import Request
+from app.tracking.stream import Window
 from app.worker import tracking
 
 log = logging.get(__name__)
@@ -101,7 +102,7 @@ async def _show_again(resources: Resources, away: Collection[int]) -> None:
 async def catch_up(resources: Resources, seconds: float) -> bool:
     """Until what Redis has now is in Postgres and no repair is owed; False where that takes longer than `seconds`."""
     shards = range(resources.settings.track_shards)
-    goals = [(await stream.read(resources.redis, shard, after=LAST)).sequence for shard in shards]
+    goals = [await stream.read(resources.redis, shard, after=LAST) for shard in shards]
     deadline = time.monotonic() + seconds
     while not await _is_caught_up(resources, goals):
         if time.monotonic() > deadline:
@@ -112,8 +113,12 @@ async def catch_up(resources: Resources, seconds: float) -> bool:
     return True
 
 
-async def _is_caught_up(resources: Resources, goals: list[int]) -> bool:
+async def _is_caught_up(resources: Resources, goals: list[Window]) -> bool:
     async with resources.db.system() as session:
         found = [await positions.read(session, shard) for shard in range(len(goals))]
         owed = await repair.next_request(session)
-    return owed is None and all(p.rebuilt and p.sequence >= goal for p, goal in zip(found, goals, strict=True))
+    return owed is None and all(
+        # A Redis that was wiped counts from 1 again.
+        place.rebuilt and place.epoch == goal.epoch and place.sequence >= goal.sequence
+        for place, goal in zip(found, goals, strict=True)
+    )

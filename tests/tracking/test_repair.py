@@ -18,7 +18,17 @@ from app.tracking.keys import Keys, shard_of
 from app.worker import counters as worker
 from app.worker import tracking
 from tests.factories import MerchantFixture, make_campaign, make_participant
-from tests.factories.tracking import Link, differences, drain_all, link_of, make_hit, make_link, put_away, settle
+from tests.factories.tracking import (
+    Link,
+    differences,
+    drain_all,
+    link_of,
+    make_hit,
+    make_link,
+    put_away,
+    settle,
+    stored,
+)
 
 
 @pytest.fixture
@@ -210,4 +220,16 @@ async def test_a_visitor_who_comes_by_postgres_during_a_repair_counts_once(resou
     await resources.tracker.record([visit(link, 2), visit(link, 2)])
     await repair_all(resources, link)
     await drain_all(resources)
+    assert await differences(resources, link) == []
+
+
+async def test_who_catches_up_waits_for_what_came_after_a_wipe(resources: Resources, redis: Redis, link: Link) -> None:
+    await put_away(resources)
+    for _ in range(3):
+        await resources.tracker.record([make_hit(link)])
+    await settle(resources)
+    redis.flushall()
+    await resources.tracker.record([make_hit(link, kind="scan")])
+    assert await worker.catch_up(resources, 10)
+    assert await stored(resources, link) == {"clicks": 3, "scans": 1}
     assert await differences(resources, link) == []

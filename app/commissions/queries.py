@@ -6,19 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.commissions.rules import Invitation
 from app.db.pages import Page, PageQuery, fetch_page
-from app.models import Commission, Merchant, Participant
-
-
-async def inviters(session: AsyncSession, *, merchant_id: str, buyer: Participant) -> list[Invitation]:
-    """The two levels that can earn, nearest first."""
-    wanted = [found for found in (buyer.inviter_id, buyer.second_inviter_id) if found]
-    statement = select(Participant.id, Participant.member_id, Participant.is_promoter).where(
-        Participant.merchant_id == merchant_id, Participant.id.in_(wanted)
-    )
-    found = {row.id: Invitation(*row) for row in await session.execute(statement)} if wanted else {}
-    return [found[participant_id] for participant_id in wanted]
+from app.models import Commission, Merchant
 
 
 async def of_orders(

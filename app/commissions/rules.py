@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.campaigns.document import CommissionLevel, CommissionRule
@@ -15,12 +15,16 @@ SPENT = frozenset({"in_payout", "paid"})
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Who stands at a level of the buyer's chain, or why nobody there earns."""
+    """Who stood at a level of the buyer's chain when it paid, or why nobody there earns.
+
+    `replaced_at`: when somebody else took the place, None where it is as it was.
+    """
 
     level: int
     participant_id: str | None = None
     member_id: str | None = None
     reason: str | None = None
+    replaced_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,17 @@ class Part:
     amount_minor: int
     arithmetic: str | None
     reason: str | None
+    replaced_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """One step up the buyer's chain."""
+    """One step up the buyer's chain, as it was when the order was paid."""
 
     participant_id: str
     member_id: str
     is_promoter: bool
+    replaced_at: datetime | None = None
 
 
 def standings(
@@ -53,10 +59,13 @@ def standings(
     levels: Iterable[int],
     bound_until: datetime | None,
     paid_at: datetime,
+    replaced_at: datetime | None = None,
 ) -> dict[int, Standing]:
-    """`chain`: the buyer's ancestors, nearest first; `bound_until`: when the buyer's binding ends, None for never."""
+    """`chain`: the buyer's ancestors at `paid_at`, nearest first; `bound_until`: when that binding ends, None for
+    never; `replaced_at`: when it was replaced by another one, None where it was not."""
     expired = bound_until is not None and paid_at >= bound_until
-    return {level: _standing(buyer_member_id, chain, level, expired=expired) for level in levels}
+    found = {level: _standing(buyer_member_id, chain, level, expired=expired) for level in levels}
+    return {level: replace(one, replaced_at=one.replaced_at or replaced_at) for level, one in found.items()}
 
 
 def _standing(buyer_member_id: str, chain: Sequence[Invitation], level: int, *, expired: bool) -> Standing:
@@ -70,7 +79,7 @@ def _standing(buyer_member_id: str, chain: Sequence[Invitation], level: int, *, 
         reason = "self_purchase"
     elif not inviter.is_promoter:
         reason = "not_promoter"
-    return Standing(level, inviter.participant_id, inviter.member_id, reason)
+    return Standing(level, inviter.participant_id, inviter.member_id, reason, inviter.replaced_at)
 
 
 def split(base_minor: int, rule: CommissionRule, who: Mapping[int, Standing]) -> list[Part]:
@@ -96,7 +105,15 @@ def _part(base_minor: int, level: CommissionLevel, standing: Standing, room: int
         elif amount == 0:
             reason = "rounds_to_zero"
     return Part(
-        level.level, standing.participant_id, standing.member_id, base_minor, level.rate_bps, amount, said, reason
+        level.level,
+        standing.participant_id,
+        standing.member_id,
+        base_minor,
+        level.rate_bps,
+        amount,
+        said,
+        reason,
+        standing.replaced_at,
     )
 
 

@@ -6,16 +6,16 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.document import CommissionRule
-from app.commissions import queries, rules
+from app.commissions import rules
 from app.commissions.books import against_merchant, announce, record
 from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
 from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
-from app.commissions.rules import Part
+from app.commissions.rules import Invitation, Part
 from app.kit import ids
 from app.models import Commission, Order, OrderLine, Participant
-from app.referrals.queries import referral_of
+from app.referrals.history import chain_at
 
 
 async def plan(
@@ -28,14 +28,14 @@ async def plan(
     bases: Sequence[int],
 ) -> list[list[Part]]:
     """What each level would earn, or why not, for each line's base. Nothing is written."""
-    chain = await queries.inviters(session, merchant_id=merchant_id, buyer=buyer)
-    referral = await referral_of(session, merchant_id=merchant_id, invitee=buyer)
+    chain = await chain_at(session, merchant_id=merchant_id, participant=buyer, at=paid_at)
     who = rules.standings(
         buyer.member_id,
-        chain,
+        [Invitation(one.participant_id, one.member_id, one.is_promoter, one.replaced_at) for one in chain.above],
         levels=[level.level for level in rule.levels],
-        bound_until=referral.binding_ends_at if referral else None,
+        bound_until=chain.ends_at,
         paid_at=paid_at,
+        replaced_at=chain.replaced_at,
     )
     return [rules.split(base, rule, who) for base in bases]
 

@@ -44,4 +44,5 @@ def part_view(part: Part, *, line_id: str, external_line_id: str, rule_version: 
         "arithmetic": part.arithmetic,
         "amount_minor": part.amount_minor,
         "reason": part.reason,
+        "binding_replaced_at": part.replaced_at and part.replaced_at.isoformat(),
     }

@@ -11,7 +11,7 @@ from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, M
 from app.models.orders import Order, OrderLine, Refund
 from app.models.payouts import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile, Withdrawal
 from app.models.posters import Asset, PosterTemplate, PosterTemplateVersion
-from app.models.referrals import Participant, Referral
+from app.models.referrals import Participant, PastBinding, Referral
 from app.models.rewards import Membership, MembershipGrant, Reward
 from app.models.tracking import (
     CounterRepair,
@@ -54,6 +54,7 @@ __all__ = [
     "Participant",
     "ParticipantTotals",
     "ParticipantVisitor",
+    "PastBinding",
     "PayeeAccount",
     "Payout",
     "PayoutBatch",

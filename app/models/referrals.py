@@ -82,3 +82,24 @@ class Referral(TenantRow, Base):
     new_member: Mapped[bool]
     decision: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PastBinding(TenantRow, Base):
+    """Whom an invitee was bound to until `replaced_at`; append-only. Without an inviter it had come alone.
+
+    What holds now is in the referral; a signup writes nothing here.
+    """
+
+    __tablename__ = "past_bindings"
+    __table_args__ = (
+        merchant_fk("invitee_id", to="participants.id"),
+        merchant_fk("inviter_id", to="participants.id"),
+        Index("ix_past_bindings_invitee", "merchant_id", "invitee_id", "replaced_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id("pbd"), primary_key=True)
+    invitee_id: Mapped[str] = mapped_column(Id("ptc"))
+    inviter_id: Mapped[str | None] = mapped_column(Id("ptc"))
+    bound_at: Mapped[Instant | None]
+    binding_ends_at: Mapped[Instant | None]
+    replaced_at: Mapped[Instant]

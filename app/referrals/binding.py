@@ -15,7 +15,7 @@ from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Unprocessable
 from app.models import Participant, PayeeAccount, Referral
-from app.referrals import locks, queries, rules, tree
+from app.referrals import history, locks, queries, rules, tree
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ async def hang(
     if before != inviter.id:
         await tree.move(session, participant=participant, inviter=inviter)
     referral = await queries.referral_of(session, merchant_id=participant.merchant_id, invitee=participant)
+    history.keep(session, participant, referral, inviter_id=before, now=bond.now)
     if referral is None:
         referral = await bind(session, participant, inviter, bond, new_member=False)
     else:

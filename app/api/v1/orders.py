@@ -106,6 +106,10 @@ class PartOut(Answer):
     arithmetic: Annotated[str | None, Field(examples=["5900 × 3000 ÷ 10000 = 1770"])]
     amount_minor: int
     reason: Literal["no_inviter", "not_promoter", "self_purchase", "binding_ended", "rate_cap", "rounds_to_zero"] | None
+    binding_replaced_at: Annotated[
+        datetime | None,
+        Field(description="The order was paid before: whoever was the inviter until then is paid."),
+    ] = None
 
 
 class OrderOut(Answer):

@@ -1,0 +1,113 @@
+"""Who stood above a participant at an earlier instant: what came after never rewrites it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.rows import one_of
+from app.kit import ids
+from app.models import Participant, PastBinding, Referral
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """One step up. `replaced_at`: when somebody else took this place, None where nobody has."""
+
+    participant_id: str
+    member_id: str
+    is_promoter: bool
+    replaced_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Inviter and second inviter, nearest first; `ends_at`: when the binding to the first one ends, None for never."""
+
+    above: tuple[Above, ...] = ()
+    ends_at: datetime | None = None
+    replaced_at: datetime | None = None
+
+
+def keep(
+    session: AsyncSession, invitee: Participant, referral: Referral | None, *, inviter_id: str | None, now: datetime
+) -> None:
+    """Write down what held until now; the caller has the campaign's tree alone."""
+    row = PastBinding(
+        merchant_id=invitee.merchant_id,
+        id=ids.new("pbd"),
+        invitee_id=invitee.id,
+        inviter_id=inviter_id,
+        bound_at=referral and referral.bound_at,
+        binding_ends_at=referral and referral.binding_ends_at,
+        replaced_at=now,
+    )
+    session.add(row)
+
+
+async def chain_at(session: AsyncSession, *, merchant_id: str, participant: Participant, at: datetime) -> Chain:
+    """The two above as they were. A first binding reaches back: before it nobody else could have had the place."""
+    if participant.inviter_id is None:
+        return Chain()
+    past = await _replaced_since(session, merchant_id, [participant.id, participant.inviter_id], at)
+    if participant.id not in past:
+        return await _still(session, participant, past.get(participant.inviter_id))
+    mine = past[participant.id]
+    if mine.inviter_id is None:
+        return Chain(replaced_at=mine.replaced_at)
+    first = await session.get_one(Participant, (merchant_id, mine.inviter_id))
+    theirs = (await _replaced_since(session, merchant_id, [first.id], at)).get(first.id)
+    second_id = theirs.inviter_id if theirs else first.inviter_id
+    found = await _read(session, merchant_id, [first.id, second_id])
+    replaced = theirs.replaced_at if theirs else mine.replaced_at
+    above = _steps(found, (first.id, mine.replaced_at), (second_id, replaced))
+    return Chain(above, mine.binding_ends_at, mine.replaced_at)
+
+
+async def _still(session: AsyncSession, participant: Participant, theirs: PastBinding | None) -> Chain:
+    """The first inviter is the same as now; `theirs`: what that one was bound to."""
+    second_id = theirs.inviter_id if theirs else participant.second_inviter_id
+    found = await _read(session, participant.merchant_id, [participant.inviter_id, second_id])
+    ends_at = await session.scalar(
+        select(Referral.binding_ends_at).where(
+            Referral.merchant_id == participant.merchant_id,
+            Referral.campaign_id == participant.campaign_id,
+            Referral.invitee_id == participant.id,
+        )
+    )
+    replaced = theirs.replaced_at if theirs else None
+    return Chain(_steps(found, (participant.inviter_id, None), (second_id, replaced)), ends_at)
+
+
+def _steps(found: dict[str, Participant], *wanted: tuple[str | None, datetime | None]) -> tuple[Above, ...]:
+    steps = [(found[participant_id], replaced_at) for participant_id, replaced_at in wanted if participant_id]
+    return tuple(Above(row.id, row.member_id, row.is_promoter, replaced_at) for row, replaced_at in steps)
+
+
+async def _read(
+    session: AsyncSession, merchant_id: str, participant_ids: Sequence[str | None]
+) -> dict[str, Participant]:
+    mine = select(Participant).where(
+        Participant.merchant_id == merchant_id, one_of(Participant.id, filter(None, participant_ids))
+    )
+    return {row.id: row for row in await session.scalars(mine)}
+
+
+async def _replaced_since(
+    session: AsyncSession, merchant_id: str, invitee_ids: Sequence[str], at: datetime
+) -> dict[str, PastBinding]:
+    """By invitee, the first binding that was replaced after `at`: it is the one that held then."""
+    since = (
+        select(PastBinding)
+        .where(
+            PastBinding.merchant_id == merchant_id,
+            one_of(PastBinding.invitee_id, invitee_ids),
+            PastBinding.replaced_at > at,
+        )
+        .order_by(PastBinding.replaced_at.desc(), PastBinding.id.desc())
+    )
+    return {row.invitee_id: row for row in await session.scalars(since)}

@@ -112,7 +112,7 @@ async def test_an_address_beside_them_is_the_frameworks(http: httpx.AsyncClient,
     [
         (JSON, b"[", 400, "json_invalid"),
         (JSON, b'[{"event_id": "\xff"}]', 400, "json_invalid"),
-        (JSON, gzip.compress(b"[]"), 400, "json_invalid"),
+        (JSON, gzip.compress(b"[]", mtime=0), 400, "json_invalid"),
         (JSON, b'[{"event_id": "\\u0000"}]', 422, "nul_byte"),
         (JSON, b"[" * 40 + b"]" * 40, 422, "json_too_deep"),
         (JSON, b"{}", 422, "validation_failed"),

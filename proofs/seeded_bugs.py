@@ -50,7 +50,7 @@ async def killed_api(trial: Trial) -> list[str]:
     scene = await open_scene(trial.stage, inviters=6)
     await truth.end_leases(trial.stage.resources)
     with forks.api(trial.stage, *trial.bugs) as doomed, forks.worker(trial.stage):
-        traffic = Traffic(scene, [doomed.base_url, trial.steady.base_url], mix=TRACKING, pause=0.0, patience=3.0)
+        traffic = Traffic(scene, [doomed.base_url, trial.steady.base_url], mix=TRACKING, pause=0.01, patience=3.0)
         async with traffic.flowing():
             await asyncio.sleep(0.6)
             doomed.kill()
@@ -83,7 +83,7 @@ async def stalled_redis(trial: Trial) -> list[str]:
     with ExitStack() as running:
         servers = [running.enter_context(forks.api(trial.stage, *trial.bugs)) for _ in range(2)]
         addresses = [server.base_url for server in servers]
-        traffic = Traffic(scene, addresses, mix={"visit": 50, "events": 50}, pause=0.0, patience=5.0)
+        traffic = Traffic(scene, addresses, mix={"visit": 50, "events": 50}, pause=0.01, patience=5.0)
         async with traffic.flowing():
             await asyncio.sleep(0.3)
             os.kill(valkey, signal.SIGSTOP)

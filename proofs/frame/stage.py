@@ -12,9 +12,10 @@ from pathlib import Path
 from app import embedded
 from app.cli.environment import entered
 from app.db.migrations import upgrade
-from app.kit import crypto, logging
+from app.kit import clock, crypto, logging
 from app.resources import Resources, open_resources
 from app.settings import Settings
+from app.tracking import retention
 
 # Made once a process: what seals people's data reads them once.
 SECRETS = {
@@ -46,6 +47,9 @@ async def open_stage(*, durable: bool) -> AsyncIterator[Stage]:
         with entered(variables):
             logging.configure("error", as_json=True)
             async with open_resources(Settings()) as resources:
+                # As where a worker has run before: who reads while rows are moved into a new day may miss them.
+                async with resources.db.system() as session:
+                    await retention.make_partitions(session, now=clock.utcnow())
                 yield Stage(stack, variables, resources, Path(folder))
 
 

@@ -21,7 +21,8 @@ LEAST = (200, 0.22)
 LEAST_WITH_LOGO = (240, 0.28)
 # Of the square, what a symbol covers at the least: the rest is its quiet zone and what whole pixels leave over.
 _LEAST_FILLED = 0.75
-_FORMATS = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
+# Not the small kinds, as no messenger's scanner reads them: in one of some thousand symbols a corner looks like one.
+_FORMATS = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCodeModel2)
 # What chat apps do to a picture.
 HARSH_SCALE, HARSH_QUALITY = 0.4, 60
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import io
+from math import isqrt
 
 import pytest
 import qrcode
+import zxingcpp
 from PIL import Image, ImageDraw
 
 from app.kit.errors import InvitreeError
@@ -59,6 +61,17 @@ def test_read_back_finds_all_codes_and_refuses_what_is_no_picture() -> None:
     assert read_back(encoded(Image.new("RGB", (100, 100)))) == []
     with pytest.raises(InvitreeError):
         read_back(b"no picture")
+
+
+def test_a_reader_takes_no_part_of_a_symbol_for_one_of_a_small_kind() -> None:
+    image = Image.new("RGB", (600, 400), "white")
+    image.paste(qr.modules(WORST).resize((297, 297), Image.Resampling.NEAREST), (50, 50))
+    small = zxingcpp.create_barcode("6848", zxingcpp.BarcodeFormat.MicroQRCode)
+    view = memoryview(small.to_image(scale=8))  # type: ignore[arg-type]  # its stub forgets it
+    side = isqrt(view.nbytes)
+    image.paste(Image.frombytes("L", (side, side), view.tobytes()), (400, 50))
+    assert len(zxingcpp.read_barcodes(image.convert("L"))) == 2
+    assert qr.texts(image) == [WORST]
 
 
 def test_a_damaged_symbol_does_not_survive() -> None:

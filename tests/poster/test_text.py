@@ -124,6 +124,29 @@ def test_lines_break_before_no_closing_mark_and_inside_no_word() -> None:
     assert all(text.width(line) <= 210 or len(shown) == 9 for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("增长案例集一本加一年社群会员", ["增长案例集一本加一年社群", "会员"]),
+        ("增长案例集一本加一年社群会员。", ["增长案例集一本加一年社群", "会员。"]),
+        ("增长案例集一本加一年社群会员卡", ["增长案例集一本加一年社群会", "员卡"]),
+        ("增长案例集一本加一年社群「会」员", ["增长案例集一本加一年社群", "「会」员"]),
+        ("internationalizations好", ["internationalizations", "好"]),
+    ],
+)
+def test_the_last_line_of_a_chinese_text_has_two_characters(words: str, shown: list[str]) -> None:
+    lines = wrap.wrap(text.letters(words, STYLE), 13 * 40 if words[0] == "增" else 400, 2)
+    assert ["".join(letter.cluster for letter in line) for line in lines] == shown
+
+
+def test_no_line_begins_with_what_closes_nor_ends_with_what_opens() -> None:
+    words = "《增长》（一本）、“社群”：《会员》——价格…「好」！"
+    for room in range(5 * 40, 14 * 40, 20):
+        lines = wrap.wrap(text.letters(words, STYLE), room, 9)
+        assert not {line[0].cluster for line in lines} & set("》）、”：—…」！")
+        assert not {line[-1].cluster for line in lines} & set("《（“「")
+
+
 @pytest.mark.parametrize("words", ["好", "好好好", "ab cd", "👨‍👩‍👧🍵"])
 def test_a_box_narrower_than_a_letter_still_gets_its_lines(words: str) -> None:
     lines = wrap.wrap(text.letters(words, STYLE), 1, 8)

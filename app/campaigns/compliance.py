@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from app.campaigns import phrases
+from app.campaigns import phrases, terms
 from app.campaigns.document import RuleDocument
 from app.campaigns.drafting import faults
 from app.kit.errors import FieldError
@@ -88,20 +88,29 @@ def _offer_errors(campaign: Facts, rule: RuleDocument, now: datetime) -> Iterato
     if campaign.ends_at is not None and campaign.ends_at <= now:
         yield Finding("ends_at_past", "The campaign would be over as it begins: move `ends_at`.", OWN, "/ends_at")
     if campaign.price_minor is not None:
-        yield from _price_errors(campaign.price_minor, rule)
+        yield from _price_errors(campaign.price_minor, campaign.product_name, rule)
 
 
-def _price_errors(price_minor: int, rule: RuleDocument) -> Iterator[Finding]:
-    levels = rule.commission.levels
-    fixed = [place for place, level in enumerate(levels) if level.level > 1 and level.amount_minor]
-    if price_minor == 0 and fixed:
+def _price_errors(price_minor: int, product: str | None, rule: RuleDocument) -> Iterator[Finding]:
+    """Of lines whose price is known. Fixed sums for other products are cut by the cap on each order's line."""
+    fixed = list(_fixed_past_level_one(rule, product)) if price_minor == 0 else []
+    if fixed:
         detail = "A fixed sum past level 1 on something that costs nothing pays for heads, not for sales."
-        yield Finding("head_count_pay", detail, HEAD_COUNT, f"/commission/levels/{fixed[0]}/amount_minor")
-    paid = sum(level.amount_minor or share(price_minor, level.rate_bps or 0) for level in levels)
+        yield Finding("head_count_pay", detail, HEAD_COUNT, fixed[0])
+    paid = terms.dearest(rule.commission, price_minor, product)
     cap = share(price_minor, rule.commission.rate_cap_bps)
     if paid > cap:
         detail = f"The levels take {paid} of a price of {price_minor} (minor units), above the cap of {cap}."
         yield Finding("commission_cap_exceeded", detail, OWN, "/commission/levels")
+
+
+def _fixed_past_level_one(rule: RuleDocument, product: str | None) -> Iterator[str]:
+    commission = rule.commission
+    special = [(f"/commission/rules/{place}", one.product, one.levels) for place, one in enumerate(commission.rules)]
+    for pointer, only, levels in [("/commission", None, commission.levels), *special]:
+        for place, level in enumerate(levels):
+            if only in (None, product) and level.level > 1 and level.amount_minor:
+                yield f"{pointer}/levels/{place}/amount_minor"
 
 
 def _wording_errors(campaign: Facts) -> Iterator[Finding]:
@@ -138,7 +147,7 @@ def _missing(campaign: Facts, rule: RuleDocument) -> Iterator[Finding]:
         yield Finding("rules_text_missing", "The page should show the rules.", DISCLOSURE, "/rules_text")
     if campaign.product_name is not None and campaign.stock is None:
         yield Finding("stock_missing", "The page should say how many there are.", DISCLOSURE, "/product/stock")
-    if campaign.kind == "distribution" and not rule.commission.levels:
+    if campaign.kind == "distribution" and not rule.commission.all_rules():
         yield Finding("commission_missing", "Promoters would earn nothing.", OWN, "/commission/levels")
     if campaign.kind == "refer_a_friend" and not rule.rewards:
         yield Finding("rewards_missing", "Neither side would get anything.", OWN, "/rewards")
@@ -151,7 +160,7 @@ def _avatars(campaign: Facts) -> Iterator[Finding]:
 
 
 def _short_hold(campaign: Facts, rule: RuleDocument) -> Iterator[Finding]:
-    if campaign.product_name is not None and rule.commission.levels and rule.commission.hold_days < RETURN_DAYS:
+    if campaign.product_name is not None and rule.commission.all_rules() and rule.commission.hold_days < RETURN_DAYS:
         detail = f"Commission is payable after {rule.commission.hold_days} days, while goods may still come back."
         yield Finding("hold_short", detail, RETURNS, "/commission/hold_days")
 

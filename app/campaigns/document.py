@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.kit.money import MAX_MINOR
+
 Trigger = Literal["signup", "phone_verified", "days_kept", "order_paid"]
 Side = Literal["inviter", "invitee"]
+DEFAULT_RULE = "default"
 RewardKey = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-z0-9_]+$")]
 
 
@@ -24,10 +27,43 @@ class CommissionLevel(_Part):
     amount_minor: Annotated[int, Field(strict=True, ge=0, le=10**12)] | None = None
 
 
+class SpecialRule(_Part):
+    """Levels for one product, for promoters from one tier up, or both. Of all that match the highest amount wins."""
+
+    key: RewardKey
+    product: Annotated[
+        str | None,
+        Field(min_length=1, max_length=120, description="As an order's line names it; null for every line."),
+    ] = None
+    tier: RewardKey | None = Field(default=None, description="For promoters of this tier and those above; null: all.")
+    levels: Annotated[tuple[CommissionLevel, ...], Field(min_length=1)]
+
+
+class PromoterTier(_Part):
+    """Reached by itself once direct friends in this campaign have that many orders, or have paid that much, refunds
+    taken off: either is enough."""
+
+    key: RewardKey
+    min_orders: Annotated[int, Field(strict=True, ge=1, le=10**9)] | None = None
+    min_amount_minor: Annotated[int, Field(strict=True, ge=1, le=MAX_MINOR)] | None = None
+
+
 class CommissionRule(_Part):
+    """`levels` are the rule for everything, under the key `default`; `rules` are tried beside it.
+
+    `self_purchase`: a promoter who buys stands at level 1 of the own order, and the inviter at level 2.
+    """
+
     levels: tuple[CommissionLevel, ...] = ()
+    rules: Annotated[tuple[SpecialRule, ...], Field(max_length=50)] = ()
+    tiers: Annotated[tuple[PromoterTier, ...], Field(max_length=10, description="The lowest first.")] = ()
+    self_purchase: Annotated[bool, Field(strict=True)] = False
     hold_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 7
     rate_cap_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 5_000
+
+    def all_rules(self) -> tuple[SpecialRule, ...]:
+        """The one for everything first, where it has levels."""
+        return (*([SpecialRule(key=DEFAULT_RULE, levels=self.levels)] if self.levels else []), *self.rules)
 
 
 class RewardDraft(_Part):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain, count
 from typing import Annotated, Any, Self, TypedDict
@@ -11,10 +10,10 @@ from typing import Annotated, Any, Self, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.campaigns import terms
 from app.campaigns.document import (
     AttributionRule,
     Binding,
-    CommissionLevel,
     CommissionRule,
     RewardDraft,
     RewardRule,
@@ -25,7 +24,6 @@ from app.kit.money import MAX_MINOR
 
 KINDS_AVAILABLE = frozenset({"distribution", "refer_a_friend"})
 CURRENCIES = frozenset({"CNY"})
-MAX_LEVEL = 2
 CAP_DAYS = 365
 MAX_LANDING = 64 * 1024  # every view of the page reads it
 TWO_SIDED = (
@@ -172,13 +170,8 @@ def _free_keys(stem: str, taken: set[str | None]) -> Iterator[str]:
 
 def faults(document: RuleDocument) -> Iterator[FieldError]:
     """Everything in the rules that may never be, however they came here."""
-    yield from _level_faults(document.commission.levels)
-    rates = sum(level.rate_bps or 0 for level in document.commission.levels)
-    cap = document.commission.rate_cap_bps
-    if rates > cap:
-        detail = f"The levels' rates add up to {rates} bps, above the cap of {cap} bps of what was paid."
-        yield FieldError("/commission/levels", "commission_rate_cap_exceeded", detail)
-    for key in _repeated(reward.key for reward in document.rewards):
+    yield from terms.faults(document.commission)
+    for key in terms.repeated(reward.key for reward in document.rewards):
         yield FieldError("/rewards", "reward_key_repeated", f"The key `{key}` names two rewards.")
     for position, reward in enumerate(document.rewards):
         if reward.keep_days is not None and reward.on != "days_kept":
@@ -192,23 +185,6 @@ def _binding_faults(binding: Binding) -> Iterator[FieldError]:
         yield FieldError("/attribution/binding/days", "binding_days_not_allowed", "A permanent binding has no days.")
     if binding.mode == "days" and binding.days is None:
         yield FieldError("/attribution/binding/days", "binding_days_missing", "Say for how many days a binding holds.")
-
-
-def _level_faults(levels: Sequence[CommissionLevel]) -> Iterator[FieldError]:
-    for position, level in enumerate(levels):
-        place = f"/commission/levels/{position}"
-        if not 1 <= level.level <= MAX_LEVEL:
-            detail = f"Commission is paid on levels 1 and {MAX_LEVEL} only; {level.level} is not one of them."
-            yield FieldError(f"{place}/level", "commission_level_not_allowed", detail)
-        if (level.rate_bps is None) == (level.amount_minor is None):
-            detail = "A level has exactly one of `rate_bps` and `amount_minor`."
-            yield FieldError(place, "commission_level_ambiguous", detail)
-    for number in _repeated(level.level for level in levels):
-        yield FieldError("/commission/levels", "commission_level_repeated", f"Level {number} is there twice.")
-
-
-def _repeated(values: Iterable[Any]) -> list[Any]:
-    return [value for value, times in Counter(values).items() if times > 1]
 
 
 def _refused(code: str, pointer: str, detail: str) -> Unprocessable:

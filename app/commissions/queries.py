@@ -1,13 +1,32 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import literal, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.commissions.matching import Performance
 from app.db.pages import Page, PageQuery, fetch_page
-from app.models import Commission, Merchant
+from app.db.rows import one_of
+from app.models import Commission, Merchant, Order
+
+
+async def performance(
+    session: AsyncSession, *, merchant_id: str, participant_ids: Iterable[str]
+) -> dict[str, Performance]:
+    """What was bought by friends whom each of these had invited when they paid; nothing for those not in it."""
+    statement = (
+        select(
+            Order.inviter_id,
+            func.count().filter(Order.status != "refunded"),
+            func.sum(Order.amount_minor - Order.refunded_minor),
+        )
+        .where(Order.merchant_id == merchant_id, one_of(Order.inviter_id, participant_ids))
+        .group_by(Order.inviter_id)
+    )
+    rows = await session.execute(statement)
+    return {inviter_id: Performance(orders, int(amount)) for inviter_id, orders, amount in rows if inviter_id}
 
 
 async def of_orders(

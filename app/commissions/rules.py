@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
-from app.campaigns.document import CommissionLevel, CommissionRule
+from app.campaigns.document import CommissionRule
+from app.commissions.matching import Offer, Performance, level_numbers, offers
 from app.kit import clock
-from app.kit.money import BPS, cumulative_part, share
+from app.kit.money import cumulative_part, share
 
 SPENT = frozenset({"in_payout", "paid"})
 
@@ -17,7 +18,7 @@ SPENT = frozenset({"in_payout", "paid"})
 class Standing:
     """Who stood at a level of the buyer's chain when it paid, or why nobody there earns.
 
-    `replaced_at`: when somebody else took the place, None where it is as it was.
+    `replaced_at`: when somebody else took the place, None where it is as it was. `tier`: what `done` had reached.
     """
 
     level: int
@@ -25,21 +26,37 @@ class Standing:
     member_id: str | None = None
     reason: str | None = None
     replaced_at: datetime | None = None
+    tier: str | None = None
+    done: Performance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one level gets of one line. `reason` says why it is nothing, or less than the rate (`rate_cap`)."""
+    """What one level gets of one line, by the rule `won`, `lost` being what others would have paid.
+
+    `reason` says why it is nothing, or less than the rule gives (`rate_cap`).
+    """
 
     level: int
-    beneficiary_id: str | None
-    member_id: str | None
     base_minor: int
-    rate_bps: int | None
     amount_minor: int
-    arithmetic: str | None
-    reason: str | None
-    replaced_at: datetime | None = None
+    who: Standing
+    won: Offer | None
+    lost: tuple[Offer, ...] = ()
+    arithmetic: str | None = None
+    reason: str | None = None
+
+    @property
+    def beneficiary_id(self) -> str | None:
+        return self.who.participant_id
+
+    @property
+    def member_id(self) -> str | None:
+        return self.who.member_id
+
+    @property
+    def rate_bps(self) -> int | None:
+        return self.won.rate_bps if self.won else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,70 +77,57 @@ def standings(
     bound_until: datetime | None,
     paid_at: datetime,
     replaced_at: datetime | None = None,
+    own: Invitation | None = None,
 ) -> dict[int, Standing]:
     """`chain`: the buyer's ancestors at `paid_at`, nearest first; `bound_until`: when that binding ends, None for
-    never; `replaced_at`: when it was replaced by another one, None where it was not."""
+    never; `replaced_at`: when it was replaced by another one, None where it was not; `own`: the buyer, where promoters
+    earn on what they buy themselves."""
+    steps: list[Standing] = []
+    if own is not None and own.is_promoter:
+        steps.append(Standing(1, own.participant_id, own.member_id))
     expired = bound_until is not None and paid_at >= bound_until
-    found = {level: _standing(buyer_member_id, chain, level, expired=expired) for level in levels}
-    return {level: replace(one, replaced_at=one.replaced_at or replaced_at) for level, one in found.items()}
+    for inviter in chain:
+        reason = _why_not(inviter, buyer_member_id, expired=expired)
+        since = inviter.replaced_at or replaced_at
+        steps.append(Standing(len(steps) + 1, inviter.participant_id, inviter.member_id, reason, since))
+    nobody = {level: Standing(level, reason="no_inviter", replaced_at=replaced_at) for level in levels}
+    return {level: steps[level - 1] if level <= len(steps) else nobody[level] for level in nobody}
 
 
-def _standing(buyer_member_id: str, chain: Sequence[Invitation], level: int, *, expired: bool) -> Standing:
-    if len(chain) < level:
-        return Standing(level, reason="no_inviter")
-    inviter = chain[level - 1]
-    reason = None
+def _why_not(inviter: Invitation, buyer_member_id: str, *, expired: bool) -> str | None:
     if expired:
-        reason = "binding_ended"
-    elif inviter.member_id == buyer_member_id:
-        reason = "self_purchase"
-    elif not inviter.is_promoter:
-        reason = "not_promoter"
-    return Standing(level, inviter.participant_id, inviter.member_id, reason, inviter.replaced_at)
+        return "binding_ended"
+    if inviter.member_id == buyer_member_id:
+        return "self_purchase"
+    return None if inviter.is_promoter else "not_promoter"
 
 
-def split(base_minor: int, rule: CommissionRule, who: Mapping[int, Standing]) -> list[Part]:
+def split(
+    base_minor: int, rule: CommissionRule, who: Mapping[int, Standing], *, product: str | None = None
+) -> list[Part]:
     """The parts of one line, nearest level first. Each ≥ 0, together never above the cap, so never above the base."""
     room = min(base_minor, share(base_minor, rule.rate_cap_bps))
     parts: list[Part] = []
-    for level in sorted(rule.levels, key=lambda level: level.level):
-        part = _part(base_minor, level, who[level.level], room)
+    for level in level_numbers(rule):
+        found = offers(rule, level=level, base_minor=base_minor, product=product, tier=who[level].tier)
+        part = _part(base_minor, found, who[level], room)
         room -= part.amount_minor
         parts.append(part)
     return parts
 
 
-def _part(base_minor: int, level: CommissionLevel, standing: Standing, room: int) -> Part:
-    wanted, arithmetic = _wanted(base_minor, level)
-    reason = standing.reason
-    if reason is not None:
-        amount, said = 0, None
-    else:
-        amount, said = min(wanted, room), arithmetic
-        if amount < wanted:
-            reason, said = "rate_cap", f"{arithmetic}, of which {room} is left under the cap"
-        elif amount == 0:
-            reason = "rounds_to_zero"
-    return Part(
-        level.level,
-        standing.participant_id,
-        standing.member_id,
-        base_minor,
-        level.rate_bps,
-        amount,
-        said,
-        reason,
-        standing.replaced_at,
-    )
-
-
-def _wanted(base_minor: int, level: CommissionLevel) -> tuple[int, str]:
-    if level.rate_bps is None:
-        fixed = level.amount_minor or 0
-        return fixed, f"fixed sum of {fixed}"
-    amount = share(base_minor, level.rate_bps)
-    exact = base_minor * level.rate_bps % BPS == 0
-    return amount, f"{base_minor} × {level.rate_bps} ÷ {BPS} {'=' if exact else '→ floor'} {amount}"
+def _part(base_minor: int, found: Sequence[Offer], who: Standing, room: int) -> Part:
+    if not found:
+        return Part(who.level, base_minor, 0, who, None, reason=who.reason or "no_rule")
+    won, lost = found[0], tuple(found[1:])
+    if who.reason is not None:
+        return Part(who.level, base_minor, 0, who, won, lost, reason=who.reason)
+    amount, said, reason = min(won.amount_minor, room), won.arithmetic, None
+    if amount < won.amount_minor:
+        reason, said = "rate_cap", f"{said}, of which {room} is left under the cap"
+    elif amount == 0:
+        reason = "rounds_to_zero"
+    return Part(who.level, base_minor, amount, who, won, lost, said, reason)
 
 
 def hold_until(paid_at: datetime, rule: CommissionRule) -> datetime:

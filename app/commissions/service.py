@@ -1,21 +1,41 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.document import CommissionRule
-from app.commissions import rules
+from app.commissions import queries, rules
 from app.commissions.books import against_merchant, announce, record
 from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
 from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
-from app.commissions.rules import Invitation, Part
+from app.commissions.matching import Performance, level_numbers, tier_reached
+from app.commissions.rules import Invitation, Part, Standing
 from app.kit import ids
 from app.models import Commission, Order, OrderLine, Participant
 from app.referrals.history import chain_at
+
+
+class Line(Protocol):
+    """What of an order's line its commissions hang on."""
+
+    @property
+    def product(self) -> str | None: ...
+    @property
+    def amount_minor(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`parts[i]` are those of `lines[i]`; `inviter_id`: whose friend bought, for reaching tiers."""
+
+    parts: list[list[Part]]
+    inviter_id: str | None
 
 
 async def plan(
@@ -25,19 +45,38 @@ async def plan(
     buyer: Participant,
     rule: CommissionRule,
     paid_at: datetime,
-    bases: Sequence[int],
-) -> list[list[Part]]:
-    """What each level would earn, or why not, for each line's base. Nothing is written."""
+    lines: Sequence[Line],
+) -> Plan:
+    """What each level would earn, or why not, for each line. Nothing is written."""
     chain = await chain_at(session, merchant_id=merchant_id, participant=buyer, at=paid_at)
     who = rules.standings(
         buyer.member_id,
         [Invitation(one.participant_id, one.member_id, one.is_promoter, one.replaced_at) for one in chain.above],
-        levels=[level.level for level in rule.levels],
+        levels=level_numbers(rule),
         bound_until=chain.ends_at,
         paid_at=paid_at,
         replaced_at=chain.replaced_at,
+        own=Invitation(buyer.id, buyer.member_id, buyer.is_promoter) if rule.self_purchase else None,
     )
-    return [rules.split(base, rule, who) for base in bases]
+    if rule.tiers:
+        who = await _with_tiers(session, merchant_id, rule, who)
+    parts = [rules.split(line.amount_minor, rule, who, product=line.product) for line in lines]
+    holds = chain.ends_at is None or paid_at < chain.ends_at
+    return Plan(parts, chain.above[0].participant_id if chain.above and holds else None)
+
+
+async def _with_tiers(
+    session: AsyncSession, merchant_id: str, rule: CommissionRule, who: Mapping[int, Standing]
+) -> dict[int, Standing]:
+    """Tiers as reached before this order, by what is bought and not refunded at this moment."""
+    wanted = [one.participant_id for one in who.values() if one.participant_id]
+    known = await queries.performance(session, merchant_id=merchant_id, participant_ids=wanted)
+    found = {}
+    for level, one in who.items():
+        done = known.get(one.participant_id or "", Performance(0, 0))
+        tier = tier_reached(rule.tiers, done)
+        found[level] = replace(one, tier=tier, done=done) if one.participant_id else one
+    return found
 
 
 async def earn(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from app.commissions.rules import Part
@@ -39,10 +40,14 @@ def part_view(part: Part, *, line_id: str, external_line_id: str, rule_version: 
         "level": part.level,
         "beneficiary_id": part.beneficiary_id,
         "rule_version": rule_version,
+        "rule_key": part.won.rule_key if part.won else None,
+        "tier": part.who.tier,
+        "tier_progress": asdict(part.who.done) if part.who.done else None,
         "base_minor": part.base_minor,
         "rate_bps": part.rate_bps,
         "arithmetic": part.arithmetic,
         "amount_minor": part.amount_minor,
         "reason": part.reason,
-        "binding_replaced_at": part.replaced_at and part.replaced_at.isoformat(),
+        "binding_replaced_at": part.who.replaced_at and part.who.replaced_at.isoformat(),
+        "lost": [asdict(offer) for offer in part.lost],
     }

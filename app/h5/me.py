@@ -120,7 +120,7 @@ async def _page(own: Own, *, error: str = "", status: int = 200) -> Response:
         scans=counters["clicks"] + counters["scans"],
         earned_days=await reward_queries.granted_days(session, **tenant, participant_id=participant.id),
         rewards=rewards.rows,
-        paying=bool(rule.commission.levels),
+        paying=bool(rule.commission.all_rules()),
         balance=await ledger_queries.balance(session, **tenant, member_id=member.id),
         commissions=commissions.rows,
         poster_url=f"/p/{participant.invite_code}.jpg",

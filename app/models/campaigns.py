@@ -43,6 +43,7 @@ class Campaign(TenantRow, Base):
         CheckConstraint("ends_at IS NULL OR starts_at IS NULL OR ends_at > starts_at", name="dates"),
         CheckConstraint("price_minor IS NULL OR price_minor >= 0", name="price"),
         CheckConstraint("stock IS NULL OR stock >= 0", name="stock"),
+        CheckConstraint("commission_minor >= 0", name="commission"),
         Index("ix_campaigns_due_at", "due_at"),
         Index("ix_campaigns_merchant_id_due_at", "merchant_id", "due_at"),
         Index("uq_campaigns_id", "id", unique=True),  # pages come with the id alone
@@ -60,6 +61,7 @@ class Campaign(TenantRow, Base):
     stock: Mapped[int | None]
     rule_version: Mapped[int] = mapped_column(server_default="1")
     budget_minor: Mapped[int | None] = mapped_column(BigInteger)
+    commission_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
     landing: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     rules_text: Mapped[str | None] = mapped_column(Text)
     poster_template_ids: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")

@@ -12,23 +12,35 @@ from app.models.merchants import merchant_fk
 
 
 class Order(TenantRow, Base):
-    """A purchase. `amount_minor` is goods actually paid; `rule` is the commission rule in force, copied."""
+    """A purchase. `amount_minor` is goods actually paid; `rule` is the commission rule in force, copied.
+
+    `inviter_id`: whose friend the buyer was when it paid; that one's tier is reached by these orders.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
         merchant_fk("campaign_id", to="campaigns.id"),
         merchant_fk("participant_id", to="participants.id"),
+        merchant_fk("inviter_id", to="participants.id"),
         CheckConstraint("status IN ('paid', 'partly_refunded', 'refunded')", name="status"),
         CheckConstraint("amount_minor > 0 AND refunded_minor BETWEEN 0 AND amount_minor", name="amounts"),
         Index("uq_orders_external_order_id", "merchant_id", "external_order_id", unique=True),
         Index("ix_orders_campaign", "merchant_id", "campaign_id", "id"),
         Index("ix_orders_participant", "merchant_id", "participant_id", "id"),
+        Index(
+            "ix_orders_inviter",
+            "merchant_id",
+            "inviter_id",
+            postgresql_include=["status", "amount_minor", "refunded_minor"],
+            postgresql_where=text("inviter_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Id("ord"), primary_key=True)
     campaign_id: Mapped[str] = mapped_column(Id("cmp"))
     participant_id: Mapped[str] = mapped_column(Id("ptc"))
     member_id: Mapped[str] = mapped_column(Id("mbr"))
+    inviter_id: Mapped[str | None] = mapped_column(Id("ptc"))
     external_order_id: Mapped[str] = mapped_column(String(128))
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
     amount_minor: Mapped[int] = mapped_column(BigInteger)

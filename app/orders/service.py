@@ -87,15 +87,17 @@ async def _keep(
     merchant_id, version = campaign.merchant_id, campaign.rule_version
     document = await campaigns.get_rule(session, merchant_id=merchant_id, campaign_id=campaign.id, version=version)
     wanted = order.lines_or_whole()
-    parts = await commissions.plan(
+    plan = await commissions.plan(
         session,
         merchant_id=merchant_id,
         buyer=buyer,
         rule=document.commission,
         paid_at=order.paid_at,
-        bases=[line.amount_minor for line in wanted],
+        lines=wanted,
     )
+    parts = plan.parts
     row = _row(campaign, buyer, order, now)
+    row.inviter_id = plan.inviter_id
     lines = [_line(row, line) for line in wanted]
     row.rule, row.explanation = document.commission.model_dump(mode="json"), _explanation(lines, parts, version)
     for rows in ([row], lines):  # the order first: its lines point to it

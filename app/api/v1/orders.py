@@ -32,6 +32,7 @@ from app.orders.views import order_view
 
 router = make_router("orders")
 
+Nothing = Literal["no_inviter", "not_promoter", "self_purchase", "binding_ended", "no_rule", "rounds_to_zero"]
 Status = Literal["paid", "partly_refunded", "refunded"]
 EXAMPLE: JsonDict = {
     "campaign_id": "cmp_01h2xcejqtf2nbrexx3vqjhp41",
@@ -93,6 +94,20 @@ class LineOut(Answer):
     livemode: bool
 
 
+class OfferOut(Answer):
+    rule_key: str
+    rate_bps: int | None
+    amount_minor: int
+    arithmetic: str
+
+
+class ProgressOut(Answer):
+    """What direct friends had bought in the campaign when the order came, refunds taken off."""
+
+    orders: int
+    amount_minor: int
+
+
 class PartOut(Answer):
     """One line and level: who, by which rule, what of what; or in `reason` why nothing, or less than the rate."""
 
@@ -101,15 +116,19 @@ class PartOut(Answer):
     level: int
     beneficiary_id: str | None
     rule_version: int
+    rule_key: Annotated[str | None, Field(description="The rule that won; `default`: the campaign's `levels`.")] = None
+    tier: Annotated[str | None, Field(description="The beneficiary's when the order came.")] = None
+    tier_progress: ProgressOut | None = None
     base_minor: int
     rate_bps: int | None
     arithmetic: Annotated[str | None, Field(examples=["5900 × 3000 ÷ 10000 = 1770"])]
     amount_minor: int
-    reason: Literal["no_inviter", "not_promoter", "self_purchase", "binding_ended", "rate_cap", "rounds_to_zero"] | None
+    reason: Nothing | Literal["rate_cap", "budget", "promoter_budget"] | None
     binding_replaced_at: Annotated[
         datetime | None,
         Field(description="The order was paid before: whoever was the inviter until then is paid."),
     ] = None
+    lost: list[OfferOut] = Field(default_factory=list, description="Other rules that matched, the highest first.")
 
 
 class OrderOut(Answer):

@@ -9,7 +9,15 @@ from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import AvatarFetch, Member
 from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
 from app.models.orders import Order, OrderLine, Refund
-from app.models.payouts import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile, Withdrawal
+from app.models.payouts import (
+    PayeeAccount,
+    Payout,
+    PayoutBatch,
+    PayoutBatchFile,
+    PayoutRail,
+    SandboxTransfer,
+    Withdrawal,
+)
 from app.models.posters import Asset, PosterTemplate, PosterTemplateVersion
 from app.models.referrals import Participant, PastBinding, Referral
 from app.models.rewards import Membership, MembershipGrant, Reward
@@ -59,6 +67,7 @@ __all__ = [
     "Payout",
     "PayoutBatch",
     "PayoutBatchFile",
+    "PayoutRail",
     "PhoneCode",
     "Plan",
     "PosterTemplate",
@@ -66,6 +75,7 @@ __all__ = [
     "Referral",
     "Refund",
     "Reward",
+    "SandboxTransfer",
     "SetAsideEntry",
     "StreamLease",
     "StreamPosition",

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, Text, func, text
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
@@ -9,6 +9,7 @@ from app.models.merchants import merchant_fk
 
 WITHDRAWAL_STATUSES = ("requested", "approved", "rejected", "in_payout", "paid", "failed", "cancelled")
 BATCH_STATUSES = ("built", "approved", "exported", "sent", "settled", "cancelled")
+RAILS = ("wechat", "alipay", "sandbox")
 PAYOUT_STATUSES = ("created", "submitting", "awaiting_payee", "unknown", "paid", "failed", "cancelled")
 
 
@@ -84,6 +85,7 @@ class PayoutBatch(TenantRow, Base):
     approved_by: Mapped[str | None] = mapped_column(Id("usr"))
     approved_at: Mapped[Instant | None]
     exported_at: Mapped[Instant | None]
+    sent_at: Mapped[Instant | None]
     settled_at: Mapped[Instant | None]
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
@@ -97,18 +99,22 @@ class PayoutBatchFile(TenantRow, Base):
     __tablename__ = "payout_batch_files"
     __table_args__ = (
         merchant_fk("batch_id", to="payout_batches.id"),
-        CheckConstraint("format IN ('csv', 'xlsx')", name="format"),
+        CheckConstraint("format IN ('csv', 'xlsx', 'alipay', 'alipay-gbk')", name="format"),
     )
 
     batch_id: Mapped[str] = mapped_column(Id("bat"), primary_key=True)
-    format: Mapped[str] = mapped_column(String(8), primary_key=True)
+    format: Mapped[str] = mapped_column(String(16), primary_key=True)
     name: Mapped[str] = mapped_column(String(120))
     content: Mapped[str] = mapped_column(Sealed("payout_batch_file.content"))
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 
 class Payout(TenantRow, Base):
-    """One transfer to one payee account, of one withdrawal."""
+    """One transfer to one payee account, of one withdrawal.
+
+    On a `rail`: `due_at` by the tenant's clock, when its provider is asked again; `leased_until` by the real one, while
+    somebody asks; `attempts` numbers the claims, `moved_at` is when the status last changed.
+    """
 
     __tablename__ = "payouts"
     __table_args__ = (
@@ -124,7 +130,9 @@ class Payout(TenantRow, Base):
             unique=True,
             postgresql_where=text("status NOT IN ('failed', 'cancelled')"),
         ),
+        CheckConstraint(f"rail IN {RAILS}", name="rail"),
         Index("ix_payouts_batch", "merchant_id", "batch_id", "id"),
+        Index("ix_payouts_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(Id("pay"), primary_key=True)
@@ -138,4 +146,40 @@ class Payout(TenantRow, Base):
     external_id: Mapped[str | None] = mapped_column(String(128))
     reason: Mapped[str | None] = mapped_column(Text)
     paid_at: Mapped[Instant | None]
+    rail: Mapped[str | None] = mapped_column(String(16))
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    due_at: Mapped[Instant | None]
+    leased_until: Mapped[Instant | None]
+    moved_at: Mapped[Instant | None]
+    cancel_asked_at: Mapped[Instant | None]
+    package_info: Mapped[str | None] = mapped_column(Sealed("payout.package_info"))
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PayoutRail(TenantRow, Base):
+    """A merchant's credentials with a provider, as JSON."""
+
+    __tablename__ = "payout_rails"
+    __table_args__ = (CheckConstraint(f"kind IN {RAILS}", name="kind"),)
+
+    kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    settings: Mapped[str] = mapped_column(Sealed("payout_rail.settings"))
+    changed_at: Mapped[Instant]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class SandboxTransfer(TenantRow, Base):
+    """The books of the provider that test tenants have: what it has carried out, by the key it was asked with."""
+
+    __tablename__ = "sandbox_transfers"
+    __table_args__ = (
+        CheckConstraint("status IN ('processing', 'awaiting', 'paid', 'rejected', 'closed')", name="status"),
+    )
+
+    key: Mapped[str] = mapped_column(String(32), primary_key=True)
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    status: Mapped[str] = mapped_column(String(16))
+    asked_again: Mapped[int] = mapped_column(server_default="0")
+    settles_at: Mapped[Instant | None]
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())

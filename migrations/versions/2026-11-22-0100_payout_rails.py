@@ -1,0 +1,35 @@
+"""Payouts that a provider carries out: their state there, merchants' credentials, the sandbox's books."""
+
+from pathlib import Path
+from typing import Any
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+SCRIPT = Path(__file__).parent.parent / "sql" / "payout_rails" / "up.sql"
+COLUMNS = ("package_info", "cancel_asked_at", "moved_at", "leased_until", "due_at", "attempts", "rail")
+
+
+def upgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    connection: Any = op.get_bind().connection
+    connection.dbapi_connection.await_(connection.driver_connection.execute(SCRIPT.read_text("utf-8")))
+
+
+def downgrade() -> None:
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("DROP TABLE sandbox_transfers")
+    op.execute("DROP TABLE payout_rails")
+    op.execute("DELETE FROM payout_batch_files WHERE format NOT IN ('csv', 'xlsx')")
+    op.execute("ALTER TABLE payout_batch_files DROP CONSTRAINT ck_payout_batch_files_format")
+    op.execute(
+        "ALTER TABLE payout_batch_files ADD CONSTRAINT ck_payout_batch_files_format CHECK (format IN ('csv', 'xlsx'))"
+    )
+    op.execute("ALTER TABLE payout_batch_files ALTER COLUMN format TYPE VARCHAR(8)")
+    for column in COLUMNS:
+        op.execute(f"ALTER TABLE payouts DROP COLUMN {column}")
+    op.execute("ALTER TABLE payout_batches DROP COLUMN sent_at")

@@ -12,13 +12,16 @@ import typer
 from app.cli import environment, payout_tables
 from app.cli.desk import Desk, at_desk, counting, dry_run_notice
 from app.cli.output import Exit, say, show_json
-from app.payouts import acting, checkup, exports, planning, reconciliation, results, service
+from app.payouts import acting, checkup, exports, planning, reconciliation, results, sending, service
 from app.payouts.payout_file import Format
 from app.payouts.result_file import parse
+from app.payouts.rules import Channel
 from app.payouts.views import batch_view, planned_view, skipped_view
 from app.resources import Resources
 
-app = typer.Typer(help="Payouts: preview, build, approve, export, import, cancel, reconcile.", no_args_is_help=True)
+app = typer.Typer(
+    help="Payouts: preview, build, approve, export or send, import, cancel, reconcile.", no_args_is_help=True
+)
 
 Merchant = Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")]
 User = Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")]
@@ -27,6 +30,7 @@ Campaign = Annotated[str | None, typer.Option("--campaign", help="Only members w
 Batch = Annotated[str, typer.Option("--batch", help="The batch (bat_…).")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Execute = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
+Channels = Annotated[Channel, typer.Option("--channel", help="Only members with an account there; file takes all.")]
 Currency = Annotated[str, typer.Option(help="ISO 4217 code.")]
 Data = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
 Work = Callable[[Desk], Awaitable[dict[str, Any]]]
@@ -71,6 +75,7 @@ def preview(
     merchant: Merchant,
     campaign: Campaign = None,
     currency: Currency = "CNY",
+    channel: Channels = "file",
     user: Looker = None,
     as_json: Json = False,
     data: Data = None,
@@ -79,7 +84,7 @@ def preview(
 
     async def work(desk: Desk) -> dict[str, Any]:
         own = {"merchant_id": desk.merchant_id}
-        plan = await service.preview(desk.session, **own, campaign_id=campaign, currency=currency)
+        plan = await service.preview(desk.session, **own, campaign_id=campaign, currency=currency, channel=channel)
         wanted = [planned.payee_account_id for planned in plan.payouts]
         accounts = await planning.payee_accounts(desk.session, **own, account_ids=wanted)
         shown = [planned_view(planned, accounts[planned.payee_account_id], currency) for planned in plan.payouts]
@@ -101,6 +106,7 @@ def build(
     user: User,
     campaign: Campaign = None,
     currency: Currency = "CNY",
+    channel: Channels = "file",
     execute: Execute = False,
     as_json: Json = False,
     data: Data = None,
@@ -108,9 +114,10 @@ def build(
     """Put all requested withdrawals and everybody else who can be paid into a new batch."""
 
     async def work(desk: Desk) -> dict[str, Any]:
-        wanted = {"merchant_id": desk.merchant_id, "actor_id": user, "currency": currency}
+        wanted: dict[str, Any] = {"merchant_id": desk.merchant_id, "actor_id": user, "currency": currency}
+        wanted |= {"channel": channel, "campaign_id": campaign, "now": desk.now}
         with counting("Withdrawals") as progress:
-            built = await service.build(desk.session, **wanted, campaign_id=campaign, now=desk.now, progress=progress)
+            built = await service.build(desk.session, **wanted, progress=progress)
         return {"batch": desk.show(batch_view(built.batch)), "skipped": [skipped_view(one) for one in built.skipped]}
 
     _act(work, merchant, data, execute=execute, as_json=as_json)
@@ -182,6 +189,25 @@ def export(
     if execute:
         payout_tables.write(Path(done["file"]["path"]), content[0])
     payout_tables.say_file(done["file"], written=execute)
+
+
+@app.command()
+def send(
+    merchant: Merchant,
+    batch: Batch,
+    user: User,
+    execute: Execute = False,
+    as_json: Json = False,
+    data: Data = None,
+) -> None:
+    """Hand an approved batch to the providers of its payees' accounts; the worker carries it out."""
+
+    async def work(desk: Desk) -> dict[str, Any]:
+        scope = {"merchant_id": desk.merchant_id, "batch_id": batch, "actor_id": user}
+        found = await sending.send(desk.session, **scope, livemode=desk.livemode, now=desk.now)
+        return {"batch": desk.show(batch_view(found))}
+
+    _act(work, merchant, data, execute=execute, as_json=as_json)
 
 
 @app.command("import")

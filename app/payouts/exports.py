@@ -38,7 +38,7 @@ async def export(
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="export")
     await lock_batches(session, merchant_id)
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
-    rules.require_step(batch.status, "export")
+    rules.require_step("sent" if batch.sent_at else batch.status, "export")
     first = batch.status == "approved"
     if first:
         await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)

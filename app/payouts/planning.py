@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Boolean, bindparam, column, exists, select, text
+from sqlalchemy import Boolean, String, bindparam, column, exists, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +16,7 @@ from app.models import Campaign, Commission, PayeeAccount, Payout, Withdrawal
 from app.payouts import rules
 from app.payouts.moves import Wish
 from app.payouts.queries import LIVE
-from app.payouts.rules import Reason, Standing
+from app.payouts.rules import Channel, Reason, Standing
 
 _MBR, _PAC = Id("mbr"), Id("pac")
 
@@ -78,10 +79,15 @@ _STANDINGS = (
     LEFT JOIN ledger_accounts a ON a.merchant_id = :merchant_id AND a.member_id = wanted.member_id
         AND a.currency = :currency AND a.kind = 'member_payable'
     LEFT JOIN LATERAL (SELECT id FROM payee_accounts
-        WHERE merchant_id = :merchant_id AND member_id = wanted.member_id ORDER BY id DESC LIMIT 1) p ON true
+        WHERE merchant_id = :merchant_id AND member_id = wanted.member_id
+            AND (:kind = 'file' OR kind = :kind) ORDER BY id DESC LIMIT 1) p ON true
     ORDER BY wanted.member_id
 """)
-    .bindparams(bindparam("merchant_id", type_=Id("mch")), bindparam("members", type_=ARRAY(_MBR)))
+    .bindparams(
+        bindparam("merchant_id", type_=Id("mch")),
+        bindparam("members", type_=ARRAY(_MBR)),
+        bindparam("kind", type_=String),
+    )
     .columns(
         column("member_id", _MBR),
         column("payable_minor"),
@@ -93,17 +99,24 @@ _STANDINGS = (
 
 
 async def plan(
-    session: AsyncSession, *, merchant_id: str, campaign_id: str | None, currency: str, lock: bool = False
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    campaign_id: str | None,
+    currency: str,
+    channel: Channel = "file",
+    lock: bool = False,
 ) -> Plan:
     """`campaign_id` chooses members with a commission of that campaign; each is paid all that is payable to them,
-    because a debt from one campaign is taken from what another one earned. `lock` holds the requested withdrawals.
+    because a debt from one campaign is taken from what another one earned. `channel` chooses payee accounts of that
+    rail; `file` takes all. `lock` holds the requested withdrawals.
     """
     if campaign_id is not None:
         await get_row(session, Campaign, merchant_id=merchant_id, row_id=campaign_id, noun="campaign")
-    requested = await _requested(session, merchant_id, campaign_id, currency, lock=lock)
+    requested = await _requested(session, merchant_id, campaign_id, currency, channel, lock=lock)
     payouts = [Planned(one.member_id, one.payee_account_id, one.amount_minor, one) for one in requested]
     asked, skipped = {one.member_id for one in requested}, []
-    for member in await _payable_members(session, merchant_id, campaign_id, currency):
+    for member in await _payable_members(session, merchant_id, campaign_id, currency, channel):
         reason, amount = rules.obstacle(member.standing), member.standing.payable_minor
         if reason is None and member.payee_account_id is not None:
             payouts.append(Planned(member.member_id, member.payee_account_id, amount))
@@ -113,10 +126,10 @@ async def plan(
 
 
 async def standings(
-    session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Sequence[str]
+    session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Sequence[str], channel: Channel = "file"
 ) -> list[Member]:
     found = await session.execute(
-        _STANDINGS, {"merchant_id": merchant_id, "currency": currency, "members": list(member_ids)}
+        _STANDINGS, {"merchant_id": merchant_id, "currency": currency, "members": list(member_ids), "kind": channel}
     )
     return [
         Member(
@@ -138,7 +151,7 @@ async def payee_accounts(
 
 
 async def _requested(
-    session: AsyncSession, merchant_id: str, campaign_id: str | None, currency: str, *, lock: bool
+    session: AsyncSession, merchant_id: str, campaign_id: str | None, currency: str, channel: Channel, *, lock: bool
 ) -> Sequence[Withdrawal]:
     in_a_batch = exists().where(Payout.merchant_id == merchant_id, Payout.withdrawal_id == Withdrawal.id, LIVE)
     statement = select(Withdrawal).where(
@@ -150,12 +163,15 @@ async def _requested(
     if campaign_id is not None:
         of_campaign = (Commission.withdrawal_id == Withdrawal.id) & (Commission.campaign_id == campaign_id)
         statement = statement.where(exists().where(Commission.merchant_id == merchant_id, of_campaign))
+    if channel != "file":
+        of_channel = (PayeeAccount.id == Withdrawal.payee_account_id) & (PayeeAccount.kind == channel)
+        statement = statement.where(exists().where(PayeeAccount.merchant_id == merchant_id, of_channel))
     statement = statement.order_by(Withdrawal.id)
     return (await session.scalars(statement.with_for_update() if lock else statement)).all()
 
 
 async def _payable_members(
-    session: AsyncSession, merchant_id: str, campaign_id: str | None, currency: str
+    session: AsyncSession, merchant_id: str, campaign_id: str | None, currency: str, channel: Channel
 ) -> list[Member]:
     statement = select(Commission.member_id).where(
         Commission.merchant_id == merchant_id, Commission.currency == currency, Commission.status == "payable"
@@ -163,4 +179,5 @@ async def _payable_members(
     if campaign_id is not None:
         statement = statement.where(Commission.campaign_id == campaign_id)
     members = (await session.scalars(statement.distinct())).all()
-    return await standings(session, merchant_id=merchant_id, currency=currency, member_ids=members)
+    own: dict[str, Any] = {"merchant_id": merchant_id, "currency": currency}
+    return await standings(session, **own, member_ids=members, channel=channel)

@@ -9,17 +9,13 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.commissions.views import commission_view
-from app.db import outbox
-from app.models import Commission, Payout, PayoutBatch, Withdrawal
-from app.payouts import acting, moves, queries, result_rules, rules
+from app.models import PayoutBatch
+from app.payouts import acting, outcomes, queries, result_rules, rules
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Progress, silent
+from app.payouts.outcomes import Pair
 from app.payouts.result_file import Fault, ResultFile, ResultRow
 from app.payouts.result_rules import SETTLED, Known
-from app.payouts.views import payout_view
-
-Pair = tuple[Payout, Withdrawal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +57,9 @@ async def import_results(
     known = {payout.id: Known(payout.status, payout.external_id) for payout in payouts}
     verdict = result_rules.judge(file, known, now=now)
     paid, failed = await _apply(session, batch, verdict.apply, now)
-    await _announce(session, batch, paid, failed, now, progress)
+    await outcomes.announce(session, merchant_id=merchant_id, paid=paid, failed=failed, now=now, progress=progress)
     unsettled = sum(payout.status not in SETTLED for payout in payouts)
-    if batch.status == "exported" and unsettled == 0:
-        batch.status, batch.settled_at = "settled", now
+    await outcomes.settle_batch(session, batch, now=now)
     imported = Imported(batch, len(paid), len(failed), len(verdict.unchanged), unsettled, verdict.refused)
     _record(session, imported, actor_id)
     await session.flush()
@@ -85,43 +80,6 @@ async def _apply(
         [pair for pair in reported if pair[0].status == "paid"],
         [pair for pair in reported if pair[0].status == "failed"],
     )
-
-
-async def _announce(
-    session: AsyncSession,
-    batch: PayoutBatch,
-    paid: Sequence[Pair],
-    failed: Sequence[Pair],
-    now: datetime,
-    progress: Progress,
-) -> None:
-    """Move the money, and owe the world the events of it."""
-    merchant_id = batch.merchant_id
-    reported = [withdrawal for _, withdrawal in (*paid, *failed)]
-    await moves.lock(session, merchant_id=merchant_id, withdrawals=reported)
-    held = await queries.commission_ids(
-        session, merchant_id=merchant_id, withdrawal_ids=[withdrawal.id for withdrawal in reported]
-    )
-    commissions: Sequence[Commission] = []
-    total = len(paid) + len(failed)
-    if paid:
-        commissions = await moves.settle(
-            session, merchant_id=merchant_id, paid=paid, now=now, progress=lambda done, _: progress(done, total)
-        )
-    if failed:
-        returned = [withdrawal for _, withdrawal in failed]
-        await moves.give_back(
-            session,
-            merchant_id=merchant_id,
-            withdrawals=returned,
-            status="failed",
-            now=now,
-            progress=lambda done, _: progress(len(paid) + done, total),
-        )
-    for type_, pairs in (("payout.paid", paid), ("payout.failed", failed)):
-        shown = [payout_view(payout, held[withdrawal.id]) for payout, withdrawal in pairs]
-        await outbox.emit_many(session, merchant_id, type_, shown, at=now)
-    await outbox.emit_many(session, merchant_id, "commission.paid", [*map(commission_view, commissions)], at=now)
 
 
 def _record(session: AsyncSession, imported: Imported, actor_id: str) -> None:

@@ -10,7 +10,8 @@ from app.kit.money import yuan
 
 MINIMUM_MINOR = 100
 
-Step = Literal["look", "build", "approve", "export", "import", "cancel"]
+Step = Literal["look", "build", "approve", "export", "send", "import", "cancel"]
+Channel = Literal["file", "wechat", "alipay"]
 Reason = Literal[
     "withdrawal_open",
     "ledger_disagrees",
@@ -27,6 +28,7 @@ _MAY: dict[Step, frozenset[str]] = {
     "build": _MAKERS,
     "approve": _CHECKERS,
     "export": _CHECKERS,
+    "send": _CHECKERS,
     "import": _CHECKERS,
     "cancel": _MAKERS,
 }
@@ -35,10 +37,12 @@ _MAY: dict[Step, frozenset[str]] = {
 _FROM: dict[Step, frozenset[str]] = {
     "approve": frozenset({"built"}),
     "export": frozenset({"approved", "exported", "settled"}),
+    "send": frozenset({"approved"}),
     "import": frozenset({"exported", "settled"}),
     "cancel": frozenset({"built", "approved"}),
 }
 _TOO_EARLY = {"built": "batch_not_approved", "approved": "batch_not_exported"}
+_LATE_STEPS = frozenset({"export", "send", "import"})
 
 WITHDRAWAL_MAY_BE_CANCELLED = frozenset({"requested", "approved"})
 
@@ -57,7 +61,7 @@ def require_other_person(*, maker_id: str, checker_id: str) -> None:
 def require_step(status: str, step: Step) -> None:
     if status in _FROM[step]:
         return
-    early = step in {"export", "import"} and status in _TOO_EARLY
+    early = step in _LATE_STEPS and status in _TOO_EARLY
     code = _TOO_EARLY[status] if early else f"batch_{status}"
     raise Conflict(code, f"The batch is {status}; {step} is possible while it is {' or '.join(sorted(_FROM[step]))}.")
 

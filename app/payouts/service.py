@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +17,7 @@ from app.payouts import acting, moves, planning, queries, reconciliation, rules
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Progress, silent
 from app.payouts.planning import Plan, Skipped
+from app.payouts.rules import Channel
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +27,15 @@ class Built:
 
 
 async def preview(
-    session: AsyncSession, *, merchant_id: str, campaign_id: str | None = None, currency: str = "CNY"
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    campaign_id: str | None = None,
+    currency: str = "CNY",
+    channel: Channel = "file",
 ) -> Plan:
-    return await planning.plan(session, merchant_id=merchant_id, campaign_id=campaign_id, currency=currency)
+    wanted: dict[str, Any] = {"campaign_id": campaign_id, "currency": currency, "channel": channel}
+    return await planning.plan(session, merchant_id=merchant_id, **wanted)
 
 
 async def build(
@@ -37,6 +45,7 @@ async def build(
     actor_id: str,
     campaign_id: str | None = None,
     currency: str = "CNY",
+    channel: Channel = "file",
     now: datetime,
     progress: Progress = silent,
 ) -> Built:
@@ -46,14 +55,15 @@ async def build(
     """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="build")
     await lock_batches(session, merchant_id)
-    plan = await planning.plan(session, merchant_id=merchant_id, campaign_id=campaign_id, currency=currency, lock=True)
+    wanted: dict[str, Any] = {"campaign_id": campaign_id, "currency": currency, "channel": channel}
+    plan = await planning.plan(session, merchant_id=merchant_id, **wanted, lock=True)
     made = await moves.take(
         session, merchant_id=merchant_id, wishes=plan.wishes, currency=currency, now=now, progress=progress
     )
     withdrawals = [*plan.requested, *made]
     if not withdrawals:
         raise Conflict("nothing_to_pay", f"Nobody can be paid now; {len(plan.skipped)} members were skipped.")
-    batch = await _make_batch(session, withdrawals, actor_id, campaign_id, now)
+    batch = await _make_batch(session, withdrawals, actor_id, campaign_id, channel, now)
     counts = {"payouts": batch.payout_count, "skipped": len(plan.skipped)}
     _record(session, batch, actor_id, "built", number=batch.number, total_minor=batch.total_minor, counts=counts)
     return Built(batch, plan.skipped)
@@ -118,7 +128,12 @@ async def move_withdrawals(session: AsyncSession, batch: PayoutBatch, status: st
 
 
 async def _make_batch(
-    session: AsyncSession, withdrawals: Sequence[Withdrawal], actor_id: str, campaign_id: str | None, now: datetime
+    session: AsyncSession,
+    withdrawals: Sequence[Withdrawal],
+    actor_id: str,
+    campaign_id: str | None,
+    channel: Channel,
+    now: datetime,
 ) -> PayoutBatch:
     merchant_id = withdrawals[0].merchant_id
     batch = PayoutBatch(
@@ -127,7 +142,7 @@ async def _make_batch(
         # Letters and digits only, for the channels that take no others; random, so that a rolled-back number is not
         # given to another batch.
         number=f"PB{clock.shanghai(now):%Y%m%d}{ids.new_invite_code().upper()}",
-        channel="file",
+        channel=channel,
         campaign_id=campaign_id,
         status="built",
         payout_count=len(withdrawals),

@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, text
 from app.models import IdempotencyKey, PhoneCode
 from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
-from app.worker import avatars, campaigns, commissions, counters, lag, posters, rewards, tracking, webhooks
+from app.worker import avatars, campaigns, commissions, counters, lag, payouts, posters, rewards, tracking, webhooks
 from app.worker.loop import Task
 
 
@@ -27,6 +27,7 @@ async def forget_old_codes(resources: Resources) -> int:
 
 
 TASKS = (
+    Task("carry_payouts", payouts.carry_payouts, every_seconds=0.5),
     Task("deliver_webhooks", webhooks.deliver, every_seconds=1),
     Task("drain_streams", tracking.keep_draining, every_seconds=0.1),
     Task("draw_posters", posters.draw_posters, every_seconds=1),

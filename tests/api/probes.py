@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from app.kit import ids
+from tests.factories.rsa_keys import key_pair, private_pem, public_pem
 
 # A placeholder is the name of a thing in the world, after a dollar sign: `$cmp` is a campaign's id.
 PLACEHOLDER = re.compile(r"\$[a-z_]+[0-9]?")
@@ -26,6 +27,7 @@ PATH_NAMES = {
     "member_id": "$mbr",
     "order_id": "$ord",
     "participant_id": "$ptc",
+    "payout_id": "$pay",
     "reward_id": "$rwd",
     "template_id": "$tpl",
     "withdrawal_id": "$wdr",
@@ -47,6 +49,9 @@ MEMBER = {"external_id": "$new"}
 MEMBERS = [MEMBER, {**MEMBER, "avatar_asset_id": "$ast2"}]
 QR = {"type": "qr", "x": 225, "y": 900, "size": 300}
 PAINT = {"stops": ["#0B6B57", "#3DB98B"], "angle": 90}
+PRIVATE_KEY, PUBLIC_KEY = private_pem(key_pair()), public_pem(key_pair())
+NAMES = ("mch_id", "app_id", "serial_no", "public_key_id", "job_type", "pay_for")
+RAIL = dict.fromkeys(NAMES, "x") | {"private_key": PRIVATE_KEY, "public_key": PUBLIC_KEY}
 TEMPLATE = {"name": "海报", "document": {"background": {"paint": PAINT, "asset": "$ast"}, "layers": [QR]}}
 
 
@@ -98,6 +103,11 @@ BODIES: dict[str, list[Any]] = {
     "POST /v1/payout-batches/{batch_id}/approve": [{"user_id": "$usr2"}],
     "POST /v1/payout-batches/{batch_id}/cancel": [{"user_id": "$usr"}],
     "POST /v1/payout-batches/{batch_id}/export": [{"user_id": "$usr"}],
+    "POST /v1/payout-batches/{batch_id}/send": [{"user_id": "$usr"}],
+    "PUT /v1/payout-rails/alipay": [{"app_id": "1", "private_key": PRIVATE_KEY, "alipay_public_key": PUBLIC_KEY}],
+    "PUT /v1/payout-rails/sandbox": [{"times_out_bps": 0}],
+    "PUT /v1/payout-rails/wechat": [RAIL],
+    "POST /v1/payouts/{payout_id}/cancel": [{"user_id": "$usr"}],
     "POST /v1/payout-batches/{batch_id}/results": ["payout_id,status,external_id,reason,paid_at\n$pay2,paid,1,,\n"],
     "POST /v1/refunds": [{"external_order_id": "$external_order_id", "external_refund_id": "$new", "amount_minor": 1}],
     "POST /v1/rewards/{reward_id}/revoke": [{"reason": "x"}],

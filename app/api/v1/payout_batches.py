@@ -11,7 +11,7 @@ from app.api.deps import MovesMoney, NeedsPayouts, PageDep, TenantDep
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, CurrencyCode, ListAnswer, type_id
 from app.api.uploads import CSV_BODY, CsvFile, read_csv_file
-from app.payouts import exports, queries, results, service
+from app.payouts import exports, queries, results, sending, service
 from app.payouts.payout_file import MEDIA_TYPES
 from app.payouts.result_file import parse
 from app.payouts.rules import Reason
@@ -32,6 +32,9 @@ class BuildIn(Body):
     user_id: Annotated[UserId, Field(description="Who builds: owner, finance or operator.")]
     campaign_id: Annotated[str, type_id("cmp")] | None = None
     currency: CurrencyCode = "CNY"
+    channel: Annotated[
+        Literal["file", "wechat", "alipay"], Field(description="Only members with an account there; `file` takes all.")
+    ] = "file"
 
 
 class ApproveIn(Body):
@@ -42,6 +45,12 @@ class ExportIn(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"format": "csv", "user_id": USER}]})
 
     format: Literal["csv", "xlsx"] = "csv"
+    user_id: Annotated[UserId | None, Field(description="Without it the API key is written down.")] = None
+
+
+class SendIn(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": USER}]})
+
     user_id: Annotated[UserId | None, Field(description="Without it the API key is written down.")] = None
 
 
@@ -56,7 +65,7 @@ class BatchOut(Answer):
     id: str
     object: Literal["payout_batch"]
     number: Annotated[str, Field(description="Letters and digits, never used twice.")]
-    channel: str
+    channel: Annotated[str, Field(description="`file` until it is sent: then its rail, or `mixed`.")]
     campaign_id: str | None
     status: Status
     payout_count: int
@@ -66,6 +75,7 @@ class BatchOut(Answer):
     approved_by: str | None
     approved_at: datetime | None
     exported_at: datetime | None
+    sent_at: datetime | None
     settled_at: datetime | None
     metadata: dict[str, Any]
     created_at: datetime
@@ -165,6 +175,16 @@ async def export_batch(
     return Response(exported.content, headers=headers, media_type=MEDIA_TYPES[body.format])
 
 
+@router.post("/payout-batches/{batch_id}/send", response_model=BatchOut, dependencies=[MovesMoney, NeedsPayouts])
+async def send_batch(
+    batch_id: str, tenant: TenantDep, body: Annotated[SendIn, Optionally(default_factory=SendIn)]
+) -> dict[str, Any]:
+    """To the providers of its payees' accounts, one transfer each; what becomes of them is told by its payouts."""
+    who = {"actor_id": body.user_id or tenant.key_id, "livemode": tenant.livemode, "now": tenant.now}
+    batch = await sending.send(tenant.session, merchant_id=tenant.merchant_id, batch_id=batch_id, **who)
+    return tenant.show(batch_view(batch))
+
+
 @router.post(
     "/payout-batches/{batch_id}/results",
     response_model=ResultsOut,
@@ -187,7 +207,7 @@ async def import_results(
 async def cancel_batch(
     batch_id: str, tenant: TenantDep, body: Annotated[CancelIn, Optionally(default_factory=CancelIn)]
 ) -> dict[str, Any]:
-    """Until it is exported: its commissions are payable again."""
+    """Until it is exported or sent: its commissions are payable again."""
     scope = {"merchant_id": tenant.merchant_id, "batch_id": batch_id, "actor_id": body.user_id or tenant.key_id}
     batch = await service.cancel(tenant.session, **scope, reason=body.reason, now=tenant.now)
     return tenant.show(batch_view(batch))

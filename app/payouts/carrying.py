@@ -1,0 +1,116 @@
+"""From a payout that was sent to what became of it: claim, call, record. Done by the worker, over all merchants.
+
+The calls stand between two transactions. A worker that dies in between lets its claim run out; whoever claims next asks
+the provider first, because the call may have been made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.rows import get_row
+from app.kit import clock
+from app.models import Merchant, PayeeAccount, Payout, PayoutBatch, PayoutRail, Withdrawal
+from app.payouts import outcomes, queries
+from app.payouts.locks import lock_batches
+from app.payouts.rails import rules
+from app.payouts.rails.protocol import Answer, Transfer
+
+OPEN = ("created", "submitting", "awaiting_payee", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One turn of one payout. `number` guards its outcome: a claim that ran out must not overwrite a later one.
+
+    `credentials`: the merchant's with its rail, None where they are gone.
+    """
+
+    merchant_id: str
+    payout_id: str
+    batch_id: str
+    rail: str
+    number: int
+    cancelling: bool
+    transfer: Transfer
+    credentials: PayoutRail | None
+    now: datetime
+
+
+async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
+    """Take due payouts for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
+    tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
+    due = (
+        select(Payout, PayeeAccount, PayoutRail, Merchant.clock_offset_seconds)
+        .join(Merchant, Merchant.id == Payout.merchant_id)
+        .join(PayeeAccount, _same(PayeeAccount) & (PayeeAccount.id == Payout.payee_account_id))
+        .outerjoin(PayoutRail, _same(PayoutRail) & (PayoutRail.kind == Payout.rail))
+        .where(Payout.due_at <= tenant_now, Payout.status.in_(OPEN))
+        .where(Payout.leased_until.is_(None) | (Payout.leased_until <= func.now()))
+        .order_by(Payout.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Payout)
+    )
+    rows = (await session.execute(due)).all()
+    claims = [_claim(row, until=func.now() + timedelta(seconds=seconds)) for row in rows]
+    await session.flush()
+    return claims
+
+
+async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool:
+    """Follow an answer; False where the claim is not the newest one any more, and nothing was done."""
+    own = {"merchant_id": claim.merchant_id}
+    await lock_batches(session, claim.merchant_id)
+    batch = await queries.hold_batch(session, **own, batch_id=claim.batch_id)
+    payout = await get_row(session, Payout, **own, row_id=claim.payout_id, noun="payout", fresh=True)
+    if payout.attempts != claim.number or payout.status not in OPEN:
+        return False
+    move = rules.next_move(answer, attempts=payout.attempts, cancelling=claim.cancelling)
+    _follow(payout, answer, move, claim.now)
+    if move.wait is None:
+        await _settle(session, batch, payout, claim.now)
+    await session.flush()
+    return True
+
+
+def _claim(row: Row[tuple[Payout, PayeeAccount, PayoutRail, int]], *, until: Any) -> Claim:
+    payout, payee, credentials, offset = row
+    now = clock.tenant_now(offset)
+    if payout.status == "created":
+        payout.status, payout.moved_at = "submitting", now
+    payout.attempts += 1
+    payout.leased_until = until  # the database's clock: workers' may differ
+    transfer = Transfer(
+        rules.transfer_key(payout.id), payout.amount_minor, payout.currency, payee.account, payee.real_name, "佣金"
+    )
+    place = (payout.merchant_id, payout.id, payout.batch_id, payout.rail or "")
+    return Claim(*place, payout.attempts, payout.cancel_asked_at is not None, transfer, credentials, now)
+
+
+def _follow(payout: Payout, answer: Answer, move: rules.Move, now: datetime) -> None:
+    if payout.status != move.status:
+        payout.status, payout.moved_at = move.status, now
+    payout.external_id = answer.external_id or payout.external_id
+    payout.reason = answer.reason and answer.reason[:500]
+    payout.paid_at = (answer.paid_at or now) if move.status == "paid" else None
+    payout.leased_until = None
+    payout.due_at = None if move.wait is None else now + move.wait
+    payout.package_info = (answer.package_info or payout.package_info) if move.status == "awaiting_payee" else None
+
+
+async def _settle(session: AsyncSession, batch: PayoutBatch, payout: Payout, now: datetime) -> None:
+    withdrawal = await session.get_one(Withdrawal, (payout.merchant_id, payout.withdrawal_id))
+    pairs: Mapping[bool, Sequence[outcomes.Pair]] = {payout.status == "paid": [(payout, withdrawal)]}
+    paid, failed = pairs.get(True, []), pairs.get(False, [])
+    await outcomes.announce(session, merchant_id=payout.merchant_id, paid=paid, failed=failed, now=now)
+    await outcomes.settle_batch(session, batch, now=now)
+
+
+def _same(model: Any) -> Any:
+    return model.merchant_id == Payout.merchant_id

@@ -1,0 +1,51 @@
+"""One turn of a payout at its provider: which calls, in which order. Nothing is sent before it is known to be new."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from app.kit import logging
+from app.payouts.rails.protocol import Answer, Rail, Transfer
+
+log = logging.get(__name__)
+# Of one turn, all calls together.
+PATIENCE = 30.0
+
+
+async def turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool) -> Answer:
+    """Never raises for what a provider does. `is_new`: claimed for the first time, so that no call was ever made."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await _turn(rail, transfer, is_new=is_new, cancelling=cancelling)
+    except (httpx.HTTPError, OSError, TimeoutError) as error:
+        return Answer("unknown", reason=f"no answer: {type(error).__name__}")
+    except Exception as error:  # nonsense, or an answer that anybody could have signed: neither is an answer
+        log.exception("payout_answer_unreadable", key=transfer.key)
+        return Answer("unknown", reason=f"no usable answer: {error}")
+
+
+async def _turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool) -> Answer:
+    if cancelling:
+        return await _give_up(rail, transfer)
+    if not is_new:
+        known = await rail.query(transfer.key)
+        if known.state != "not_found":
+            return known
+    sent = await rail.send(transfer)
+    return await _confirm_refusal(rail, transfer, sent) if sent.state in {"refused", "not_now"} else sent
+
+
+async def _confirm_refusal(rail: Rail, transfer: Transfer, sent: Answer) -> Answer:
+    """A provider also refuses a key that it has carried out: only one that it does not know was really refused."""
+    known = await rail.query(transfer.key)
+    return sent if known.state == "not_found" else known
+
+
+async def _give_up(rail: Rail, transfer: Transfer) -> Answer:
+    known = await rail.query(transfer.key)
+    if known.state in {"awaiting_payee", "processing"}:
+        await rail.cancel(transfer.key)
+        return await rail.query(transfer.key)
+    return known

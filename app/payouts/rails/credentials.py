@@ -1,0 +1,169 @@
+"""What a merchant has agreed with its providers: sealed, never shown again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit.errors import FieldError, Unprocessable
+from app.models import PayoutRail
+from app.payouts import acting
+from app.payouts.rails.protocol import Kind
+
+MIN_BITS = 2_048
+_NO_KEY = f"not an RSA key of at least {MIN_BITS} bits"
+
+
+@dataclass(frozen=True, slots=True)
+class WechatSettings:
+    """`serial_no` names the merchant's API certificate, `public_key_id` WeChat Pay's public key; keys are PEM.
+
+    `job_type` and `pay_for` are what scene 1005 (佣金报酬) is reported with: 岗位类型 and 报酬说明."""
+
+    mch_id: str
+    app_id: str
+    serial_no: str
+    private_key: str = field(repr=False)
+    public_key_id: str
+    public_key: str
+    job_type: str
+    pay_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlipaySettings:
+    """`app_cert_sn` and `root_cert_sn` belong to applications that sign with certificates, as transfers want."""
+
+    app_id: str
+    private_key: str = field(repr=False)
+    alipay_public_key: str
+    app_cert_sn: str | None = None
+    root_cert_sn: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """Shares in basis points of what goes wrong; nothing does unless it is asked for."""
+
+    times_out_bps: int = 0
+    loses_bps: int = 0
+    loses_answers_bps: int = 0
+    rejects_bps: int = 0
+    asks_payee_bps: int = 0
+    confirms_after_seconds: int | None = 60
+    delays_bps: int = 0
+    delay_seconds: int = 5
+
+
+Settings = WechatSettings | AlipaySettings | SandboxSettings
+TYPES: dict[Kind, type[Settings]] = {"wechat": WechatSettings, "alipay": AlipaySettings, "sandbox": SandboxSettings}
+_PRIVATE, _PUBLIC = ("private_key",), ("public_key", "alipay_public_key")
+T = TypeVar("T", bound=Settings)
+
+
+async def save(
+    session: AsyncSession, *, merchant_id: str, settings: Settings, actor_id: str, now: datetime
+) -> PayoutRail:
+    """In place of what was there; `actor_id` is a user or a key. Unprocessable where a key cannot be read."""
+    kind = kind_of(settings)
+    _check_keys(settings)
+    row = {
+        "merchant_id": merchant_id,
+        "kind": kind,
+        "settings": msgspec.json.encode(asdict(settings)).decode(),
+        "changed_at": now,
+    }
+    statement = insert(PayoutRail).values(row | {"created_at": now})
+    changes = {name: statement.excluded[name] for name in ("settings", "changed_at")}
+    await session.execute(statement.on_conflict_do_update(index_elements=["merchant_id", "kind"], set_=changes))
+    acting.record(
+        session,
+        merchant_id=merchant_id,
+        actor_id=actor_id,
+        action="payout_rail.changed",
+        subject_id=merchant_id,
+        rail=kind,
+    )
+    await session.flush()
+    return await session.get_one(PayoutRail, (merchant_id, kind), populate_existing=True)
+
+
+async def every(session: AsyncSession, *, merchant_id: str) -> dict[Kind, PayoutRail]:
+    found = await session.scalars(select(PayoutRail).where(PayoutRail.merchant_id == merchant_id))
+    return {cast("Kind", row.kind): row for row in found}
+
+
+def read(row: PayoutRail, type_: type[T]) -> T:
+    return msgspec.json.decode(row.settings, type=type_)
+
+
+def view(row: PayoutRail) -> dict[str, Any]:
+    """Names and numbers only; of a secret it says that it is there."""
+    settings = msgspec.json.decode(row.settings, type=TYPES[cast("Kind", row.kind)])
+    shown: Mapping[str, Any] = {
+        each.name: "set" if each.name in _PRIVATE else getattr(settings, each.name)
+        for each in fields(settings)
+        if each.name not in _PUBLIC
+    }
+    return {
+        "id": row.kind,
+        "object": "payout_rail",
+        "kind": row.kind,
+        "settings": dict(shown),
+        "metadata": {},
+        "changed_at": row.changed_at,
+        "created_at": row.created_at,
+    }
+
+
+def kind_of(settings: Settings) -> Kind:
+    return next(kind for kind, type_ in TYPES.items() if isinstance(settings, type_))
+
+
+def private_key(pem: str) -> RSAPrivateKey:
+    """ValueError where it is none of RSA with at least 2,048 bits."""
+    key = serialization.load_pem_private_key(_pem(pem, "PRIVATE KEY"), None)
+    if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_BITS:
+        raise ValueError(_NO_KEY)
+    return key
+
+
+def public_key(pem: str) -> RSAPublicKey:
+    key = serialization.load_pem_public_key(_pem(pem, "PUBLIC KEY"))
+    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_BITS:
+        raise ValueError(_NO_KEY)
+    return key
+
+
+def _pem(text: str, label: str) -> bytes:
+    """Providers' consoles give keys as bare base64 too."""
+    text = text.strip()
+    wrapped = text if text.startswith("-----") else f"-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"
+    return wrapped.encode()
+
+
+def _check_keys(settings: Settings) -> None:
+    for names, load in ((_PRIVATE, private_key), (_PUBLIC, public_key)):
+        for name in names:
+            pem = getattr(settings, name, None)
+            if pem is not None:
+                _check_key(name, pem, load)
+
+
+def _check_key(name: str, pem: str, load: Any) -> None:
+    try:
+        load(pem)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        detail = f"should be a PEM key for RSA with at least {MIN_BITS} bits, without a password"
+        error = FieldError(f"/{name}", "key_invalid", detail)
+        raise Unprocessable("payout_rail_key_invalid", f"{name}: {detail}", errors=[error]) from None

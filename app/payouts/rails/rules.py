@@ -1,0 +1,46 @@
+"""How a payout moves by what its provider says. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from app.payouts.rails.protocol import Answer
+
+Status = Literal["submitting", "awaiting_payee", "unknown", "paid", "failed"]
+
+# After the n-th time that nothing was settled, ask again after so long; the last one for ever.
+WAITS = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3_600))
+# A person has to look at a phone: asking more often than that helps nobody.
+PAYEE_WAITS = tuple(timedelta(seconds=s) for s in (10, 60, 300, 900))
+# A first call may still be under way while a second one is refused and its key is not known yet.
+REFUSALS_BELIEVED_FROM = 4
+_OPEN: dict[str, Status] = {"processing": "submitting", "not_now": "submitting", "awaiting_payee": "awaiting_payee"}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The payout's next status; `wait` until its provider is asked again, None where it is settled."""
+
+    status: Status
+    wait: timedelta | None
+
+
+def transfer_key(payout_id: str) -> str:
+    """29 letters and digits, as every provider takes them; of the payout's id, so that no error can change it."""
+    return f"ivt{payout_id.rpartition('_')[2]}"
+
+
+def next_move(answer: Answer, *, attempts: int, cancelling: bool) -> Move:
+    """`attempts`: claims so far; `cancelling`: the merchant has asked that the transfer be given up."""
+    if answer.state == "paid":
+        return Move("paid", None)
+    if answer.state == "failed" or (answer.state == "refused" and _is_believed(attempts)):
+        return Move("failed", None)
+    waits = PAYEE_WAITS if answer.state == "awaiting_payee" and not cancelling else WAITS
+    return Move(_OPEN.get(answer.state, "unknown"), waits[min(attempts, len(waits)) - 1])
+
+
+def _is_believed(attempts: int) -> bool:
+    return attempts == 1 or attempts >= REFUSALS_BELIEVED_FROM

@@ -1,0 +1,105 @@
+"""A batch goes to the providers: each payout to the rail of its payee's account, from then on by the worker."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.rows import get_row
+from app.kit.errors import Conflict
+from app.models import PayeeAccount, Payout, PayoutBatch
+from app.payouts import acting, queries, reconciliation, rules
+from app.payouts.locks import lock_batches
+from app.payouts.rails import credentials
+from app.payouts.service import move_withdrawals
+
+SANDBOX = "sandbox"
+
+
+async def send(
+    session: AsyncSession, *, merchant_id: str, batch_id: str, actor_id: str, livemode: bool, now: datetime
+) -> PayoutBatch:
+    """Nothing is called here: what is committed is that it will be. Sent again it changes nothing.
+
+    A test tenant's batches all go to the sandbox. Conflict `rail_missing` where a payee's account has no rail (bank
+    cards go by file), `rail_not_configured` where the merchant has given no credentials.
+    """
+    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="send")
+    await lock_batches(session, merchant_id)
+    batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
+    if batch.sent_at is not None:
+        return batch
+    rules.require_step(batch.status, "send")
+    await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)
+    kinds = await _kinds(session, batch)
+    if livemode:
+        await _require_rails(session, batch, kinds)
+    await _hand_over(session, batch, kinds, livemode=livemode, now=now)
+    batch.channel = kinds[0] if len(kinds) == 1 else "mixed"
+    batch.status, batch.sent_at = "sent", now
+    acting.record(
+        session,
+        merchant_id=merchant_id,
+        actor_id=actor_id,
+        action="payout_batch.sent",
+        subject_id=batch.id,
+        payouts=batch.payout_count,
+        total_minor=batch.total_minor,
+        rails=kinds if livemode else [SANDBOX],
+    )
+    await session.flush()
+    return batch
+
+
+async def give_up(session: AsyncSession, *, merchant_id: str, payout_id: str, actor_id: str, now: datetime) -> Payout:
+    """Ask the provider to close a transfer that its payee has not confirmed; whether it could, the worker finds out."""
+    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="cancel")
+    payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
+    await session.refresh(payout, with_for_update=True)
+    if payout.cancel_asked_at is not None:
+        return payout
+    if payout.status != "awaiting_payee":
+        detail = f"The payout is {payout.status}; only one that awaits its payee can be given up."
+        raise Conflict(f"payout_{payout.status}", detail)
+    payout.cancel_asked_at, payout.due_at = now, now
+    acting.record(
+        session, merchant_id=merchant_id, actor_id=actor_id, action="payout.cancel_asked", subject_id=payout.id
+    )
+    await session.flush()
+    return payout
+
+
+async def _kinds(session: AsyncSession, batch: PayoutBatch) -> list[str]:
+    statement = select(PayeeAccount.kind).where(*_of_batch(batch)).distinct().order_by(PayeeAccount.kind)
+    return list((await session.scalars(statement)).all())
+
+
+async def _require_rails(session: AsyncSession, batch: PayoutBatch, kinds: list[str]) -> None:
+    if "bank" in kinds:
+        raise Conflict("rail_missing", "Bank cards are paid by file: export the batch, or build one for a rail.")
+    known = await credentials.every(session, merchant_id=batch.merchant_id)
+    for kind in kinds:
+        if kind not in known:
+            raise Conflict("rail_not_configured", f"There are no credentials for {kind} yet: set them first.")
+
+
+async def _hand_over(
+    session: AsyncSession, batch: PayoutBatch, kinds: list[str], *, livemode: bool, now: datetime
+) -> None:
+    for kind in kinds:
+        rail = kind if livemode else SANDBOX
+        of_kind = update(Payout).where(*_of_batch(batch), PayeeAccount.kind == kind)
+        await session.execute(of_kind.values(rail=rail, due_at=now, moved_at=now))
+    await move_withdrawals(session, batch, "in_payout")
+
+
+def _of_batch(batch: PayoutBatch) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Payout.merchant_id == batch.merchant_id,
+        Payout.batch_id == batch.id,
+        queries.LIVE,
+        PayeeAccount.merchant_id == Payout.merchant_id,
+        PayeeAccount.id == Payout.payee_account_id,
+    )

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import queries as campaigns
 from app.campaigns.document import RuleDocument, Side
-from app.kit import links, money
+from app.db.rows import one_of
+from app.kit import ids, links, money
 from app.kit.errors import FieldError, Unprocessable, not_found
-from app.models import Campaign, Member, Merchant, Participant
+from app.models import Asset, Campaign, CampaignRule, Member, Merchant, Participant
 from app.poster import BUILTIN, SAMPLE, PosterInput, Template
 from app.referrals import assets, queries, templates
 
@@ -37,6 +39,7 @@ async def of_participant(
     a campaign that was never published does not exist (`invite_code_not_found`); one that is over still has its
     posters, for they hang on walls.
     """
+    _held = await _gathered(session, merchant_id, [participant_id])
     participant = await queries.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
     if shared and campaign.status == "draft":
@@ -61,6 +64,7 @@ async def of_many(
     fixed: tuple[str, int | None] | None = None,
 ) -> list[Composed]:
     """Each participant's poster in turn: in the template that each picked, or all in a `fixed` one of that version."""
+    _held = await _gathered(session, merchant_id, participant_ids)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     names, shared = await offered(session, campaign), await _texts(session, campaign)
     known: dict[str, Template] = {}
@@ -72,6 +76,38 @@ async def of_many(
             known[name] = await _template(session, merchant_id, name, version)
         composed.append((known[name], await personal(session, campaign, shared, person, public_url=public_url)))
     return composed
+
+
+async def _gathered(session: AsyncSession, merchant_id: str, participant_ids: Sequence[str]) -> Sequence[object]:
+    """All that participants' posters are made of, in one statement instead of six.
+
+    As long as the caller holds it, the session knows these rows: who asks for one by its key afterwards has it.
+    """
+    own = Participant.merchant_id == merchant_id
+    rule = and_(
+        CampaignRule.merchant_id == Campaign.merchant_id,
+        CampaignRule.campaign_id == Campaign.id,
+        CampaignRule.version == Campaign.rule_version,
+    )
+    portrait = and_(Asset.merchant_id == merchant_id, Asset.id == Member.avatar_asset_id, Campaign.poster_avatars)
+    statement = (
+        select(Participant, Campaign, Merchant, CampaignRule, Member, Asset)
+        .join(Campaign, and_(Campaign.merchant_id == merchant_id, Campaign.id == Participant.campaign_id))
+        .join(Merchant, Merchant.id == Participant.merchant_id)
+        .join(CampaignRule, rule)
+        .join(Member, and_(Member.merchant_id == merchant_id, Member.id == Participant.member_id))
+        .outerjoin(Asset, portrait)
+        .where(own, one_of(Participant.id, filter(_is_id, participant_ids)))
+    )
+    return (await session.execute(statement)).all()
+
+
+def _is_id(text: str) -> bool:
+    try:
+        ids.decode("ptc", text)
+    except ValueError:
+        return False
+    return True
 
 
 async def offered(session: AsyncSession, campaign: Campaign) -> list[str]:
@@ -169,9 +205,8 @@ async def _texts(session: AsyncSession, campaign: Campaign) -> PosterInput:
 
 
 async def _picture(session: AsyncSession, merchant_id: str, asset_id: str | None) -> bytes | None:
-    if asset_id is None:
-        return None
-    return (await assets.contents(session, merchant_id=merchant_id, asset_ids=[asset_id])).get(asset_id)
+    found = None if asset_id is None else await session.get(Asset, (merchant_id, asset_id))
+    return found.content if found else None
 
 
 def days_for(rule: RuleDocument, side: Side) -> int | None:

@@ -107,12 +107,20 @@ async def kill_store(killing: Killing, name: str, bar: Progress) -> None:
     """The supervisor starts it again."""
     for _ in bar.track(range(killing.plan[name]), description=name):
         await killing.live_for_a_moment()
-        pid = killing.stage.stack.pids[name]
+        pid = await _pid_of(killing.stage, name)
         mark = mark_of(pid)
         os.kill(pid, signal.SIGKILL)
         await asyncio.to_thread(_wait_for_death, pid, mark)
         killing.note(name, hit=mark is not None and mark_of(pid) != mark)
         await asyncio.to_thread(killing.stage.stack.check, RESTART_PATIENCE)
+
+
+async def _pid_of(stage: Stage, name: str) -> int:
+    """When it is there: it may just be started again."""
+    async with asyncio.timeout(RESTART_PATIENCE):
+        while (pid := stage.stack.pids.get(name)) is None or mark_of(pid) is None:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+    return pid
 
 
 def _wait_for_death(pid: int, mark: str | None) -> None:

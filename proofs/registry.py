@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from proofs import crash_points, fuzz, kill, posters, race_signup, redis_away, seeded_bugs, tenants
+from proofs import crash_points, fuzz, kill, payout, posters, race_signup, redis_away, seeded_bugs, tenants
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 
@@ -15,4 +15,5 @@ PROOFS: tuple[Entry[Finding], ...] = (
     crash_points.PROOF,
     seeded_bugs.PROOF,
     posters.PROOF,
+    payout.PROOF,
 )

@@ -16,8 +16,9 @@ from app.resources import Resources
 
 router = APIRouter(tags=["posters"])
 
-Format = Literal["jpeg", "png"]
-MEDIA_TYPES: dict[Format, str] = {"jpeg": "image/jpeg", "png": "image/png"}
+Format = Literal["jpeg", "png", "webp"]
+# The one that is drawn fastest first, for who takes any.
+MEDIA_TYPES: dict[Format, str] = {"jpeg": "image/jpeg", "webp": "image/webp", "png": "image/png"}
 # Asked for anew each time and mostly answered 304: who has just changed the avatar must not see the old one.
 CACHE_CONTROL = "no-cache"
 Other = Annotated[
@@ -81,15 +82,49 @@ async def compose_own(participant_id: str, principal: PrincipalDep, resources: R
 OwnPosterDep = Annotated[Composed, Depends(compose_own)]
 
 
+_EXACT = 3
+
+
+def preferred(accept: str) -> Format:
+    """The format that an Accept header likes best, one that it names before one that it takes as well; else JPEG."""
+    wishes = [_wish(part) for part in accept.lower().replace(" ", "").split(",")]
+
+    def liking(name: Format) -> tuple[float, bool]:
+        found = [(_named(kind, MEDIA_TYPES[name]), quality) for kind, quality in wishes]
+        exactness, quality = max(found, default=(0, 0.0))
+        return (quality, exactness == _EXACT) if exactness else (0.0, False)
+
+    return max(MEDIA_TYPES, key=liking)
+
+
+def _wish(part: str) -> tuple[str, float]:
+    kind, _, quality = part.partition(";q=")
+    try:
+        return kind.partition(";")[0], float(quality or 1)
+    except ValueError:
+        return "", 0.0
+
+
+def _named(kind: str, media_type: str) -> int:
+    """How exactly, 0 for not at all."""
+    return {media_type: _EXACT, "image/*": 2, "*/*": 1}.get(kind, 0)
+
+
 async def answer(
     request: Request,
     resources: Resources,
     composed: Composed,
-    format: Format = "jpeg",  # noqa: A002 - as the query has it
+    format: Format | None = "jpeg",  # noqa: A002 - as the query has it
 ) -> Response:
-    """The picture; nothing is drawn for 304, where the client has it, nor for HEAD, which is told no length then."""
-    etag = f'"{fingerprint(*composed, format)}"'
-    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+    """The picture; nothing is drawn for 304, where the client has it, nor for HEAD, which is told no length then.
+
+    Without a format it is the one that the client prefers.
+    """
+    headers = {"Cache-Control": CACHE_CONTROL}
+    if format is None:
+        headers["Vary"] = "Accept"
+        format = preferred(request.headers.get("accept", ""))  # noqa: A001 - as above
+    headers["ETag"] = etag = f'"{fingerprint(*composed, format)}"'
     if _has(request, etag):
         return Response(status_code=304, headers=headers)
     if request.method == "HEAD":

@@ -55,8 +55,29 @@ async def find(session: AsyncSession, *, merchant_id: str, template_id: str, ver
     """Ready to draw: a merchant's own by its id, a built-in one by its name. NotFound `poster_template_not_found`."""
     if template_id in OFFERED:
         return BUILTIN[template_id]
-    shown = await show(session, merchant_id=merchant_id, template_id=template_id, version=version)
-    return await _load(session, merchant_id, shown["document"])
+    row = await get(session, merchant_id=merchant_id, template_id=template_id)
+    key = (merchant_id, template_id, version or row.version)
+    if key not in _KEPT:
+        shown = await show(session, merchant_id=merchant_id, template_id=template_id, version=version)
+        _keep(key, await _load(session, merchant_id, shown["document"]))
+    return _KEPT[key]
+
+
+# Ready templates by merchant, id and version. A version never changes, and each poster, even one that was not changed,
+# would have its document and pictures read and checked anew.
+_KEPT: dict[tuple[str, str, int], Template] = {}
+_MOST_KEPT, _MOST_KEPT_BYTES = 64, 32 * 1024 * 1024
+
+
+def _keep(key: tuple[str, str, int], template: Template) -> None:
+    """The oldest go where it is too much."""
+    _KEPT[key] = template
+    while len(_KEPT) > 1 and (len(_KEPT) > _MOST_KEPT or sum(map(_size, _KEPT.values())) > _MOST_KEPT_BYTES):
+        del _KEPT[next(iter(_KEPT))]
+
+
+def _size(template: Template) -> int:
+    return sum(map(len, template.assets.values()))
 
 
 async def prepare(session: AsyncSession, *, merchant_id: str, document: Mapping[str, Any]) -> Template:

@@ -261,6 +261,43 @@ async def test_a_merchant_gets_its_posters_as_jpeg_or_png(
     assert (refused.status_code, refused.json()["code"]) == (422, "validation_failed")
 
 
+BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("image/webp", "WEBP"),
+        ("image/png;q=0.5, image/webp; q=0.9", "WEBP"),
+        ("image/jpeg;q=0, image/*", "WEBP"),
+        (BROWSER, "WEBP"),
+        ("image/png", "PNG"),
+        ("image/*", "JPEG"),
+        ("*/*", "JPEG"),
+        ("text/html", "JPEG"),
+        ("image/webp;q=many", "JPEG"),
+        ("", "JPEG"),
+    ],
+)
+async def test_without_a_format_it_is_the_one_that_the_client_prefers(
+    api: httpx.AsyncClient, http: httpx.AsyncClient, promoter: tuple[str, str], accept: str, expected: str
+) -> None:
+    path = f"/v1/participants/{promoter[0]}/poster"
+    shown = await api.get(path, headers={"Accept": accept})
+    assert opened(shown).format == expected
+    assert shown.headers["content-type"] == f"image/{expected.lower()}"
+    assert read_back(shown.content) == [f"https://t.invitree.cn/i/{promoter[1]}?s=qr"]
+    known = {"Accept": accept, "If-None-Match": shown.headers["etag"]}
+    unchanged = await api.get(path, headers=known)
+    assert unchanged.status_code == 304
+    assert {"Accept"} == {answer.headers["vary"] for answer in (shown, unchanged)}
+    wished = await api.get(f"{path}?format=jpeg", headers={"Accept": accept})
+    named = await http.get(f"/p/{promoter[1]}.jpg", headers={"Accept": accept})
+    assert opened(wished).format == opened(named).format == "JPEG"
+    assert "vary" not in wished.headers
+    assert "vary" not in named.headers
+
+
 async def test_a_foreign_participant_is_as_none(
     app: FastAPI, http: httpx.AsyncClient, live_api: httpx.AsyncClient, promoter: tuple[str, str], resources: Resources
 ) -> None:

@@ -155,7 +155,7 @@ async def change_template(
 @router.post(
     "/poster-templates/{template_id}/preview",
     response_class=Response,
-    responses=posters.pictures("jpeg", "png", conditional=False),
+    responses=posters.pictures("jpeg", "png", "webp", conditional=False),
 )
 async def preview_template(
     body: PreviewIn, composed: Annotated[Composed, Depends(compose_sample)], resources: ResourcesDep

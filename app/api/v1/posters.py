@@ -21,13 +21,15 @@ router = make_router("posters")
 @router.get(
     "/participants/{participant_id}/poster",
     response_class=Response,
-    responses=posters.pictures("jpeg", "png"),
+    responses=posters.pictures("jpeg", "png", "webp"),
 )
 async def get_poster(
     request: Request,
     resources: ResourcesDep,
     own: OwnPosterDep,
-    format: Annotated[Format, Query()] = "jpeg",  # noqa: A002 - the API's name
+    format: Annotated[  # noqa: A002 - the API's name
+        Format | None, Query(description="Left out: what `Accept` prefers, a JPEG where it has no preference.")
+    ] = None,
 ) -> Response:
     """The participant's poster, with an ETag. A JPEG has at most 500 KB; a PNG is exact, and some times larger."""
     return await posters.answer(request, resources, own, format)

@@ -60,6 +60,10 @@ class CommissionRule(_Part):
     self_purchase: Annotated[bool, Field(strict=True)] = False
     hold_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 7
     rate_cap_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 5_000
+    promoter_budget_minor: Annotated[
+        Annotated[int, Field(strict=True, ge=0, le=MAX_MINOR)] | None,
+        Field(description="The most that one participant can earn in this campaign, refunds taken off."),
+    ] = None
 
     def all_rules(self) -> tuple[SpecialRule, ...]:
         """The one for everything first, where it has levels."""

@@ -33,7 +33,7 @@ async def lock(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> 
         # FOR NO KEY UPDATE: those who change campaigns queue, while signups and orders, whose foreign keys share-lock
         # the row, go on.
         key = (merchant_id, campaign_id)
-        campaign = await session.get(Campaign, key, with_for_update={"key_share": True})
+        campaign = await session.get(Campaign, key, with_for_update={"key_share": True}, populate_existing=True)
         if campaign is not None:
             return campaign
     raise not_found("campaign")

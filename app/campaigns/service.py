@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.campaigns import announcements, compliance, drafting, queries, rules
+from app.campaigns import announcements, budget, compliance, drafting, queries, rules
 from app.campaigns.compliance import Findings
 from app.campaigns.document import RuleDocument
 from app.campaigns.drafting import CampaignFields
@@ -78,6 +78,8 @@ async def change(
     session: AsyncSession, *, merchant_id: str, campaign_id: str, fields: CampaignFields, actor: str, now: datetime
 ) -> Kept:
     """Apply what was given. Other rules become a new version; Conflict `campaign_locked` for what is fixed by now."""
+    if fields.get("budget_minor") is not None:
+        await budget.alone(session, campaign_id)
     campaign, before = await _lock(session, merchant_id, campaign_id)
     values = _differing(campaign, drafting.columns(fields))
     rule = drafting.document(values.get("kind", campaign.kind), fields, base=before)
@@ -88,6 +90,8 @@ async def change(
     rules.require_changeable(status, changed)
     if "poster_template_ids" in values:
         await queries.require_templates(session, merchant_id=merchant_id, template_ids=values["poster_template_ids"])
+    if campaign.budget_minor is None and "budget_minor" in values:
+        campaign.commission_minor = await budget.earned(session, campaign)
     _apply(campaign, values, now)
     if rule != before:
         campaign.rule_version += 1

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.campaigns import budget
 from app.commissions import rules
 from app.commissions.books import against_merchant, announce, record
 from app.commissions.rules import Row
@@ -27,7 +28,7 @@ async def reverse(
 ) -> list[Commission]:
     """The negative rows of one refund. `lines` are those it touches, their `refunded_minor` with it counted in.
 
-    The caller holds the order's row, so that refunds of one order come one after the other.
+    The caller holds the order's row, so that refunds of one order come one after the other, and its campaign.
     """
     rows = await _locked_rows(session, order, [line.id for line in lines])
     taken: list[Commission] = []
@@ -49,6 +50,8 @@ async def reverse(
     if taken:
         session.add_all(taken)
         await session.flush()
+        back = -sum(row.amount_minor for row in taken)
+        await budget.give_back(session, merchant_id=order.merchant_id, campaign_id=order.campaign_id, amount_minor=back)
         await record(session, "reversed", refund.id, taken, against_merchant(moves), now=now)
         await announce(session, "commission.reversed", taken, now=now)
     return taken

@@ -29,6 +29,17 @@ async def performance(
     return {inviter_id: Performance(orders, int(amount)) for inviter_id, orders, amount in rows if inviter_id}
 
 
+async def earned(session: AsyncSession, *, merchant_id: str, participant_ids: Iterable[str]) -> dict[str, int]:
+    """By participant, refunds taken off; nothing for those who never earned."""
+    statement = (
+        select(Commission.beneficiary_id, func.sum(Commission.amount_minor))
+        .where(Commission.merchant_id == merchant_id, one_of(Commission.beneficiary_id, participant_ids))
+        .where(Commission.status != "rejected")
+        .group_by(Commission.beneficiary_id)
+    )
+    return {participant_id: int(amount) for participant_id, amount in await session.execute(statement)}
+
+
 async def of_orders(
     session: AsyncSession, *, merchant_id: str, order_ids: Sequence[str]
 ) -> dict[str, list[Commission]]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns.document import CommissionRule
 from app.commissions import queries, rules
 from app.commissions.books import against_merchant, announce, record
+from app.commissions.budgets import within
 from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
 from app.commissions.holds import release_all_due as release_all_due
@@ -17,6 +18,7 @@ from app.commissions.holds import release_due as release_due
 from app.commissions.matching import Performance, level_numbers, tier_reached
 from app.commissions.rules import Invitation, Part, Standing
 from app.kit import ids
+from app.ledger import service as ledger
 from app.models import Commission, Order, OrderLine, Participant
 from app.referrals.history import chain_at
 
@@ -46,8 +48,14 @@ async def plan(
     rule: CommissionRule,
     paid_at: datetime,
     lines: Sequence[Line],
+    currency: str,
+    budget_left: int | None = None,
 ) -> Plan:
-    """What each level would earn, or why not, for each line. Nothing is written."""
+    """What each level would earn, or why not, for each line. Nothing is written.
+
+    With a budget for each promoter the accounts of those who earn are locked from here on, that none of them earns
+    elsewhere meanwhile; `budget_left`, of the campaign, is the caller's to hold.
+    """
     chain = await chain_at(session, merchant_id=merchant_id, participant=buyer, at=paid_at)
     who = rules.standings(
         buyer.member_id,
@@ -61,6 +69,8 @@ async def plan(
     if rule.tiers:
         who = await _with_tiers(session, merchant_id, rule, who)
     parts = [rules.split(line.amount_minor, rule, who, product=line.product) for line in lines]
+    promoters = await _promoters_left(session, merchant_id, rule, who.values(), currency)
+    parts = within(parts, campaign=budget_left, promoters=promoters)
     holds = chain.ends_at is None or paid_at < chain.ends_at
     return Plan(parts, chain.above[0].participant_id if chain.above and holds else None)
 
@@ -77,6 +87,18 @@ async def _with_tiers(
         tier = tier_reached(rule.tiers, done)
         found[level] = replace(one, tier=tier, done=done) if one.participant_id else one
     return found
+
+
+async def _promoters_left(
+    session: AsyncSession, merchant_id: str, rule: CommissionRule, who: Iterable[Standing], currency: str
+) -> dict[str, int] | None:
+    """By participant. Added up each time and kept nowhere: the budget itself bounds how many rows there are."""
+    if rule.promoter_budget_minor is None:
+        return None
+    earning = {one.participant_id: one.member_id for one in who if one.participant_id and one.member_id}
+    await ledger.lock(session, merchant_id=merchant_id, currency=currency, member_ids=earning.values())
+    spent = await queries.earned(session, merchant_id=merchant_id, participant_ids=earning)
+    return {one: max(0, rule.promoter_budget_minor - spent.get(one, 0)) for one in earning}
 
 
 async def earn(

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.campaigns import queries as campaigns
+from app.campaigns import budget
 from app.campaigns.rules import require_open
 from app.commissions import service as commissions
 from app.db import outbox
@@ -49,7 +49,7 @@ async def refund_by_external_ids(
         )
     row, is_new = await _claim(session, merchant_id, external_order_id, refund, now)
     if is_new and order is not None:
-        campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=order.campaign_id)
+        campaign = await budget.hold(session, merchant_id=merchant_id, campaign_id=order.campaign_id)
         require_open(campaign, "refund", now=now)
         await _apply(session, order, row, refund, now)
     return row, is_new

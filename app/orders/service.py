@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.campaigns import budget
 from app.campaigns import queries as campaigns
 from app.campaigns.rules import require_open
 from app.commissions import service as commissions
@@ -42,6 +43,7 @@ async def create(
     if known is not None:
         rules.require_same(known.content_hash, order.fingerprint(buyer.id), noun="order")
         return await queries.detail(session, merchant_id=merchant_id, order=known), False
+    campaign = await budget.hold(session, merchant_id=merchant_id, campaign_id=campaign.id, stock=True)
     # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
     require_open(campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
     await _take_stock(session, campaign)
@@ -94,6 +96,8 @@ async def _keep(
         rule=document.commission,
         paid_at=order.paid_at,
         lines=wanted,
+        currency=campaign.currency,
+        budget_left=budget.left(campaign),
     )
     parts = plan.parts
     row = _row(campaign, buyer, order, now)
@@ -104,6 +108,7 @@ async def _keep(
         session.add_all(rows)
         await session.flush()
     earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=document.commission, now=now)
+    await budget.take(session, campaign=campaign, amount_minor=sum(one.amount_minor for one in earned))
     made = OrderDetail(row, lines, earned, [])
     await outbox.emit(session, merchant_id, "order.paid", order_view(made), at=now)
     return made

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.campaigns import budget
 from app.campaigns import queries as campaigns
 from app.referrals import queries as referrals
 from app.tracking import figures, queries, rules, series
@@ -36,6 +37,8 @@ async def campaign_stats(
         "object": "campaign_stats",
         "campaign_id": campaign_id,
         "currency": campaign.currency,
+        "budget_minor": campaign.budget_minor,
+        "budget_left_minor": budget.left(campaign),
         **dict.fromkeys(LIVE, 0),
         **counters,
         "channels": series.by_channel(cells)[:MOST_SHOWN],

@@ -39,6 +39,7 @@ async def test_a_draft_is_answered_whole(api: httpx.AsyncClient) -> None:
             "self_purchase": False,
             "hold_days": 7,
             "rate_cap_bps": 5000,
+            "promoter_budget_minor": None,
         },
         rewards=[],
         attribution={"model": "first_touch", "window_days": 30, "binding": {"mode": "days", "days": 30}},

@@ -42,6 +42,8 @@ class CampaignStatsOut(StatsOut):
     campaign_id: str
     participants: int = Field(description="Everybody in the campaign, those without an inviter included.")
     signups: int = Field(description="Participants who came by somebody's invite.")
+    budget_minor: int | None = Field(description="What commissions may cost in all; null: whatever they cost.")
+    budget_left_minor: int | None
     channels: list[ChannelOut] = Field(description="Those with the most clicks and scans first.")
 
 

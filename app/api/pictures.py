@@ -51,7 +51,7 @@ class Picture:
 async def read_picture(
     principal: PrincipalDep,  # noqa: ARG001 - only those who have a key may have pictures decoded
     resources: ResourcesDep,
-    file: Annotated[UploadFile, File(description="JPEG, PNG or WebP; at most 5 MiB and 16 megapixels.")],
+    file: Annotated[UploadFile, File(description="JPEG of at most 16 megapixels, PNG or WebP of at most 6; 5 MiB at the most.")],
     purpose: Annotated[Purpose, Form(examples=["avatar"])] = "background",
 ) -> Picture:
     return Picture(purpose, await resources.renderer.normalise(await file.read(), purpose))

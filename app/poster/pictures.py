@@ -11,7 +11,9 @@ from app.kit.errors import TooLarge, Unprocessable
 from app.poster import headers
 
 MOST_BYTES = 5 * 1024 * 1024
-MOST_PIXELS = 16_000_000
+# A JPEG is scaled while it is decoded. Of the others each pixel is held, four times for a WebP: 16 megapixels, which
+# may come in 1 kB, would take 300 MiB.
+MOST_PIXELS, MOST_PIXELS_HELD = 16_000_000, 6_000_000
 LEAST_SIDE = 16
 AVATAR_SIDE = 256
 # No canvas is larger.
@@ -30,8 +32,10 @@ def check(data: bytes) -> headers.Header:
     if len(data) > MOST_BYTES:
         raise TooLarge("picture_too_large", f"A picture may have at most {MOST_BYTES // 1024 // 1024} MiB.")
     header = headers.read(data)
-    if header.width * header.height > MOST_PIXELS:
-        raise Unprocessable("picture_too_many_pixels", "A picture may have at most 16 megapixels.")
+    most = MOST_PIXELS if header.format == "JPEG" else MOST_PIXELS_HELD
+    if header.width * header.height > most:
+        detail = f"A {header.format} picture may have at most {most // 1_000_000} megapixels."
+        raise Unprocessable("picture_too_many_pixels", detail)
     if min(header.width, header.height) < LEAST_SIDE:
         raise Unprocessable("picture_too_small", f"Each side of a picture must have at least {LEAST_SIDE} pixels.")
     if header.animated:

@@ -48,10 +48,13 @@ class Picture:
     content: bytes
 
 
+_TAKEN = "JPEG of at most 16 megapixels, PNG or WebP of at most 6; 5 MiB at the most."
+
+
 async def read_picture(
     principal: PrincipalDep,  # noqa: ARG001 - only those who have a key may have pictures decoded
     resources: ResourcesDep,
-    file: Annotated[UploadFile, File(description="JPEG of at most 16 megapixels, PNG or WebP of at most 6; 5 MiB at the most.")],
+    file: Annotated[UploadFile, File(description=_TAKEN)],
     purpose: Annotated[Purpose, Form(examples=["avatar"])] = "background",
 ) -> Picture:
     return Picture(purpose, await resources.renderer.normalise(await file.read(), purpose))

@@ -87,8 +87,6 @@ def client_address(scope: Scope, trusted_proxies: int) -> str:
     """Who calls: the last hop that our own proxies did not write. Anything left of it is the caller's invention."""
     if trusted_proxies:
         said = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        if len(said) == 1 and b"," not in said[0] and (only := said[0].strip()):
-            return str(only, "latin-1")  # nearly always, and asked of every click
         hops = [hop for each in b",".join(said).decode("latin-1").split(",") if (hop := each.strip())]
         if hops:
             return hops[-min(trusted_proxies, len(hops))]

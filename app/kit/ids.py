@@ -6,6 +6,7 @@ import re
 import secrets
 import uuid
 from itertools import product
+from random import getrandbits
 
 from uuid_utils.compat import uuid7
 
@@ -15,6 +16,8 @@ _TRIPLES = ["".join(triple) for triple in product(_ALPHABET, repeat=3)]
 _AS_PYTHON = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")
 _SHAPE = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _LOW = (1 << 65) - 1
+_VARIANT = 0x2 << 62
+_new, _set = object.__new__, object.__setattr__
 
 INVITE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 INVITE_LENGTH = 8
@@ -22,15 +25,13 @@ INVITE_LENGTH = 8
 
 def encode(prefix: str, value: uuid.UUID) -> str:
     """`encode("cmp", uuid)` → `cmp_` and 26 characters."""
-    return f"{prefix}_{_half(value.int >> 65)}{_half(value.int & _LOW)}"
-
-
-def _half(bits: int) -> str:
-    """65 bits as 13 characters."""
-    triples = _TRIPLES
+    bits, triples = value.int, _TRIPLES
+    # 65 bits at a time, since shorter numbers are shifted faster.
+    high, low = bits >> 65, bits & _LOW
     return (
-        f"{triples[bits >> 50]}{triples[bits >> 35 & 32767]}{triples[bits >> 20 & 32767]}"
-        f"{triples[bits >> 5 & 32767]}{_ALPHABET[bits & 31]}"
+        f"{prefix}_{triples[high >> 50]}{triples[high >> 35 & 32767]}{triples[high >> 20 & 32767]}"
+        f"{triples[high >> 5 & 32767]}{_ALPHABET[high & 31]}{triples[low >> 50]}{triples[low >> 35 & 32767]}"
+        f"{triples[low >> 20 & 32767]}{triples[low >> 5 & 32767]}{_ALPHABET[low & 31]}"
     )
 
 
@@ -40,6 +41,19 @@ def decode(prefix: str, text: str) -> uuid.UUID:
     if head != prefix or not _SHAPE.fullmatch(tail):
         raise ValueError(f"not a {prefix}_ id: {text[:64]!r}")
     return uuid.UUID(int=int(tail.translate(_AS_PYTHON), 32))
+
+
+def uuid7_at(now_us: int) -> uuid.UUID:
+    """A UUIDv7 of an instant in microseconds since 1970, in half the time of a general one: every click has its own.
+
+    The 12 bits behind the milliseconds are their fraction, as RFC 9562 allows; the last 62 are random.
+    """
+    milliseconds, rest = divmod(now_us, 1_000)
+    value = _new(uuid.UUID)
+    # Past the class, which forbids changes and checks what is given.
+    _set(value, "int", (milliseconds << 16 | 0x7000 | (rest << 12) // 1_000) << 64 | _VARIANT | getrandbits(62))
+    _set(value, "is_safe", uuid.SafeUUID.unknown)
+    return value
 
 
 def new(prefix: str) -> str:

@@ -58,7 +58,7 @@ SIGNS = (
 # A maker of telephones.
 NO_SIGNS = ("cubot",)
 
-PREFETCH_HEADERS = (b"purpose", b"sec-purpose", b"x-purpose", b"x-moz")
+PREFETCH_HEADERS = frozenset({b"purpose", b"sec-purpose", b"x-purpose", b"x-moz"})
 # Nearly all visits come with one of some thousand agents. Long ones are not kept: anybody may make them up.
 MOST_AGENTS = 8_192
 MOST_KEPT = 512
@@ -71,12 +71,10 @@ def is_bot(user_agent: str) -> bool:
 
 def is_prefetch(headers: Mapping[bytes, bytes]) -> bool:
     """A browser that fetches ahead, or for a preview: nobody has seen the page. Names are in lower case."""
-    for name in PREFETCH_HEADERS:
-        if name in headers:
-            value = headers[name].lower()
-            if b"prefetch" in value or b"preview" in value:
-                return True
-    return False
+    if PREFETCH_HEADERS.isdisjoint(headers):
+        return False
+    said = [headers.get(name, b"").lower() for name in PREFETCH_HEADERS]
+    return any(b"prefetch" in value or b"preview" in value for value in said)
 
 
 def _judge(user_agent: str) -> bool:

@@ -27,7 +27,7 @@ class Target(msgspec.Struct, frozen=True, array_like=True):
     participant_id: UUID
 
 
-class Hit(msgspec.Struct, frozen=True):
+class Hit(msgspec.Struct, frozen=True, gc=False):
     """Instants are microseconds since 1970, UTC; `visitor` is 16 characters that tell visitors of one day apart."""
 
     id: UUID

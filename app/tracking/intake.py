@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from uuid_utils.compat import uuid7
-
 from app.kit import ids
 from app.kit.errors import Unavailable
 from app.tracking import bots, metrics, rules
@@ -80,7 +78,7 @@ async def _judge(
     if outcome is None:
         return _rejected(event, "campaign_not_active", f"The campaign is {facts.status}: nothing counts yet.")
     return Hit(
-        id=uuid7(),
+        id=ids.uuid7_at(received_us),
         target=destination.target,
         kind=event.type,
         outcome=outcome,

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from msgspec import Struct
-from uuid_utils.compat import uuid7
 
 from app.kit import ids, logging
 from app.kit.errors import not_found
@@ -62,7 +61,7 @@ async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
         cookie=visit.cookie, address=visit.address, user_agent=visit.user_agent, day=day_of(occurred_us)
     )
     hit = Hit(
-        id=uuid7(),
+        id=ids.uuid7_at(now_us),
         target=destination.target,
         kind="scan" if visit.is_scan else "click",
         outcome=outcome,
@@ -74,7 +73,7 @@ async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
         user_agent=visit.user_agent[:MOST_AGENT],
     )
     cookie = None if visit.is_bot else visitor.cookie
-    if await tracker.record_one(hit):
+    if await tracker.record_one(hit) is not None:
         return Opened(location, ids.encode("evt", hit.id), cookie)
     # No store took it: a friend is led on all the same.
     metrics.LOST.inc()

@@ -6,13 +6,15 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
+from operator import attrgetter
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.tracking import lua
-from app.tracking.hits import Hit, Target, pack_at, targets_of
+from app.tracking.hits import Hit, Target, day_of, pack_at, targets_of
 from app.tracking.keys import Keys
 from app.tracking.rules import DEDUPE_HORIZON
 
@@ -22,6 +24,7 @@ SEEN_SECONDS = int(DEDUPE_HORIZON.total_seconds())
 # A day, and until then late events of it may come.
 VISITOR_SECONDS = SEEN_SECONDS + 2 * 86_400
 
+_CLIENT_ID, _OCCURRED = attrgetter("client_event_id"), attrgetter("occurred_us")
 _pack = msgspec.msgpack.Encoder().encode
 _unpack_places = msgspec.msgpack.Decoder(list[int]).decode
 
@@ -58,7 +61,6 @@ class _Plan:
         self.keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
         self.targets: list[int] = []
         self.visits: list[int] = []
-        self.seen: list[int] = []
         self._campaigns: dict[str, int] = {}
 
     def count(self, target: Target) -> None:
@@ -66,26 +68,20 @@ class _Plan:
         names = _names(self.own, target)
         campaign = self._campaigns.get(names.campaign)
         if campaign is None:
-            campaign = self._campaigns[names.campaign] = self._add(names.campaign)
-            self._add(names.hours)
-        self.targets += (campaign, self._add(names.participant))
+            campaign = self._campaigns[names.campaign] = self.add(names.campaign)
+            self.add(names.hours)
+        self.targets += (campaign, self.add(names.participant))
 
-    def visit(self, hits: Iterable[Hit], places: Iterable[int]) -> None:
+    def visit(self, place: int, target: Target, day: int) -> None:
         """Flat: the place of a target among the targets (from 0), a day, the place of that day's visitors."""
-        known: set[tuple[int, int]] = set()
-        for hit, place in zip(hits, places, strict=True):
-            day = hit.visit_day
-            if day is not None and (place, day) not in known:
-                known.add((place, day))
-                self.visits += (place, day, self._add(self.own.visitors(hit.target.participant_id, day)))
+        self.visits += (place, day, self.add(self.own.visitors(target.participant_id, day)))
 
-    def recognise(self, hits: Iterable[Hit]) -> None:
-        """For each hit the place of its client's event id, or 0."""
-        for hit in hits:
-            client_id = hit.client_event_id
-            self.seen.append(0 if client_id is None else self._add(self.own.seen(hit.target.merchant_id, client_id)))
+    def recognise(self, hit: Hit) -> int:
+        """The place of its client's event id, or 0."""
+        client_id = hit.client_event_id
+        return 0 if client_id is None else self.add(self.own.seen(hit.target.merchant_id, client_id))
 
-    def _add(self, key: str) -> int:
+    def add(self, key: str) -> int:
         self.keys.append(key)
         return len(self.keys)
 
@@ -96,15 +92,26 @@ def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
     plan = _Plan(_keys_of(shard))
     for target in targets:
         plan.count(target)
-    plan.visit(hits, places)
-    plan.recognise(hits)
+    _visits(plan, targets, places, hits)
+    seen = [plan.recognise(hit) for hit in hits] if any(map(_CLIENT_ID, hits)) else [0] * len(hits)
     arguments = (
         secrets.token_hex(16),
         pack_at(targets, places, hits),
         *(BATCH_SECONDS, SEEN_SECONDS, VISITOR_SECONDS),
-        _pack((plan.targets, plan.visits, plan.seen)),
+        _pack((plan.targets, plan.visits, seen)),
     )
     return Batch(plan.keys, list(arguments))
+
+
+def _visits(plan: _Plan, targets: Sequence[Target], places: Sequence[int], hits: Sequence[Hit]) -> None:
+    """The keys of every day that a target has hits of, whether or not they are visits: the script tells."""
+    begins_us, ends_us = min(map(_OCCURRED, hits)), max(map(_OCCURRED, hits))
+    if day_of(begins_us) == day_of(ends_us):
+        days: Iterable[tuple[int, int]] = zip(range(len(targets)), repeat(day_of(begins_us)), strict=False)
+    else:
+        days = sorted({(place, day_of(hit.occurred_us)) for place, hit in zip(places, hits, strict=True)})
+    for place, day in days:
+        plan.visit(place, targets[place], day)
 
 
 def _names(own: Keys, target: Target) -> _Names:

@@ -27,6 +27,7 @@ PROBE_SECONDS = 0.25
 # A Redis that takes probes and fails at batches costs one batch its time-out at each of these pauses.
 LONGEST_PAUSE_SECONDS = 8.0
 STEADY_SECONDS = 5.0
+_IN_REDIS, _IN_POSTGRES = (metrics.ACK_SECONDS.labels(store) for store in ("redis", "postgres"))
 
 
 class Recorder:
@@ -50,11 +51,11 @@ class Recorder:
             except Exception as error:  # noqa: BLE001 - it may answer anything: what it does not take goes on to Postgres
                 self._bypass(error)
             else:
-                metrics.ACK_SECONDS.labels("redis").observe(time.perf_counter() - started)
+                _IN_REDIS.observe(time.perf_counter() - started)
                 return new
             started = time.perf_counter()
         new = await self._to_postgres(hits)
-        metrics.ACK_SECONDS.labels("postgres").observe(time.perf_counter() - started)
+        _IN_POSTGRES.observe(time.perf_counter() - started)
         return new
 
     async def close(self) -> None:
@@ -70,6 +71,8 @@ class Recorder:
             # Broken off, as by a restart: recorded or not, the batch is told by its guard. One that has not been
             # answered in time is not sent again: it would wait behind the first.
             repeats = await live.record(self._redis, batch)
+        if not repeats:
+            return [True] * len(hits)
         left_out = frozenset(repeats)
         return [place not in left_out for place in range(len(hits))]
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
+from operator import attrgetter
 
 from redis.asyncio import Redis
 
 from app.db.session import Database
 from app.tracking import lookup, metrics, rules
-from app.tracking.batcher import Batcher
+from app.tracking.batcher import Acknowledgement, Batcher
 from app.tracking.channels import Channels
 from app.tracking.codes import CodeCache, KnownCampaign
 from app.tracking.hits import Hit
 from app.tracking.keys import shard_of
 from app.tracking.recorder import Recorder
 from app.tracking.visitors import Visitors
+
+_OUTCOME = attrgetter("outcome")
 
 
 class Tracker:
@@ -35,10 +38,10 @@ class Tracker:
         name = rules.channel_of(given)
         return self.channels.at_hand(campaign, name) or await self.channels.find(campaign, name)
 
-    async def record_one(self, hit: Hit) -> bool:
-        """A hit whose id is our own, and so new: whether a store has it for good."""
+    def record_one(self, hit: Hit) -> Acknowledgement:
+        """A hit whose id is our own, and so new; to be awaited: None where no store has it."""
         shard = 0 if self.shards == 1 else shard_of(hit.target.campaign_id, self.shards)
-        return await self._batchers[shard].put(hit) is not None
+        return self._batchers[shard].put(hit)
 
     async def record(self, hits: Sequence[Hit]) -> list[bool]:
         """For each hit whether it was new, when it is recorded for good. NotRecordedError where no store took one."""
@@ -64,7 +67,10 @@ class Tracker:
 
 async def _record(recorder: Recorder, hits: Sequence[Hit]) -> list[bool]:
     new = await recorder.record(hits)
-    outcomes = Counter(hit.outcome if is_new else "duplicate" for hit, is_new in zip(hits, new, strict=True))
+    if all(new):
+        outcomes = Counter(map(_OUTCOME, hits))
+    else:
+        outcomes = Counter(hit.outcome if is_new else "duplicate" for hit, is_new in zip(hits, new, strict=True))
     for outcome, number in outcomes.items():
         metrics.EVENTS.labels(outcome).inc(number)
     return new

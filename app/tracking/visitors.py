@@ -42,16 +42,18 @@ class Visitors:
             )
             for use, size in ((b"first", _BYTES), (b"named", _BYTES), (b"signed", _SIGNATURE_BYTES))
         )
-        self._random, self._used = b"", _RANDOM_BYTES
+        self._names, self._used = "", 0
+        self._day, self._day_text = -1, ""
 
     def recognise(self, *, cookie: str | None, address: str, user_agent: str, day: int) -> Visitor:
-        day_bytes = day.to_bytes(_DAY_BYTES, "big")
+        if day != self._day:
+            self._day, self._day_text = day, _text(day.to_bytes(_DAY_BYTES, "big"))
         known = self._read(cookie) if cookie else None
         if known is not None:
-            return Visitor(known[_HASH] if known[_DAY] == _text(day_bytes) else known[_NAME], None)
-        first = _hash(self._first, f"{day}\0{address}\0{user_agent}")
-        content = _text(self._name() + first + day_bytes)
-        return Visitor(content[_HASH], f"{content}.{self._sign(content)}")
+            return Visitor(known[_HASH] if known[_DAY] == self._day_text else known[_NAME], None)
+        first = _text(_hash(self._first, f"{day}\0{address}\0{user_agent}"))
+        content = f"{self._name()}{first}{self._day_text}"
+        return Visitor(first, f"{content}.{self._sign(content)}")
 
     def named(self, merchant_id: bytes, visitor_id: str) -> str:
         """A visitor whom the merchant's own server names."""
@@ -63,12 +65,13 @@ class Visitors:
             return None
         return content
 
-    def _name(self) -> bytes:
-        """Random bytes, asked of the system many at a time."""
-        if self._used == _RANDOM_BYTES:
-            self._random, self._used = secrets.token_bytes(_RANDOM_BYTES), 0
-        self._used += _BYTES
-        return self._random[self._used - _BYTES : self._used]
+    def _name(self) -> str:
+        """Random, asked of the system many at a time."""
+        first = self._used
+        if first == len(self._names):
+            self._names, first = _text(secrets.token_bytes(_RANDOM_BYTES)), 0
+        self._used = first + 16
+        return self._names[first : self._used]
 
     def _sign(self, content: str) -> str:
         return _text(_hash(self._signed, content))

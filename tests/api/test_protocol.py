@@ -19,7 +19,18 @@ from app.cli.api import API
 START = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "
 
 
+HEAD = b"HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 4\r\n"
+
+
 async def served(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["path"] == "/whole":
+        assert protocol.answer(scope, HEAD, b"body")
+        return
+    if scope["path"] == "/usual":
+        headers = [(b"location", b"/there"), (b"content-length", b"4")]
+        await send({"type": "http.response.start", "status": 302, "headers": headers})
+        await send({"type": "http.response.body", "body": b"body"})
+        return
     size = len(await Request(scope, receive).body())
     await PlainTextResponse(f"served after {size}")(scope, receive, send)
 
@@ -29,6 +40,7 @@ async def port() -> AsyncIterator[int]:
     config = uvicorn.Config(served, http=BoundedProtocol, lifespan="off", log_level="critical")
     config.load()
     state = ServerState()
+    state.default_headers = [(b"date", b"Sun, 22 Nov 2026 00:00:00 GMT")]
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: BoundedProtocol(config, state, {}), "127.0.0.1", 0)
     async with server:
@@ -92,3 +104,36 @@ async def test_a_head_that_never_comes_ends(
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.1)
     said = await answer_to(port, *pieces)
     assert said in {b"", b"reset"} or said.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "HEAD {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "GET {} HTTP/1.0\r\n\r\n",
+        "GET {0} HTTP/1.1\r\nHost: x\r\n\r\nGET {0} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
+    ],
+    ids=["get", "head", "1.0", "two at once", "with a body"],
+)
+async def test_a_whole_answer_is_what_the_usual_one_is(port: int, request_: str) -> None:
+    whole, usual = [await answer_to(port, request_.format(path).encode()) for path in ("/whole", "/usual")]
+    # The headers may come in another order.
+    assert sorted(whole.splitlines()) == sorted(usual.splitlines())
+    assert whole.startswith(b"HTTP/1.1 302 Found\r\n")
+    assert whole.endswith(usual.rpartition(b"\r\n\r\n")[2])
+
+
+async def test_a_kept_connection_serves_on_after_a_whole_answer(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(3):
+        writer.write(b"GET /whole HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"connection" not in head
+        assert await reader.readexactly(4) == b"body"
+    writer.close()
+
+
+async def test_another_server_is_answered_as_usual() -> None:
+    assert not protocol.answer({"type": "http", "method": "GET"}, HEAD, b"body")

@@ -62,3 +62,14 @@ def test_later_ids_sort_later() -> None:
     made = [ids.new("evt") for _ in range(1_000)]
     assert made == sorted(made)
     assert len(set(made)) == 1_000
+
+
+def test_ids_of_an_instant_are_version_7_and_sort_by_time() -> None:
+    instants = [1_700_000_000_000_000, 1_700_000_000_000_001, 1_700_000_000_000_999, 1_700_000_000_001_000]
+    made = [ids.uuid7_at(instant) for instant in instants]
+    assert [each.version for each in made] == [7] * 4
+    assert {each.variant for each in made} == {uuid.RFC_4122}
+    assert made == sorted(made)
+    assert [each.int >> 80 for each in made] == [instant // 1_000 for instant in instants]
+    assert made[0] != ids.uuid7_at(instants[0])
+    assert ids.decode("evt", ids.encode("evt", made[0])) == made[0] == uuid.UUID(made[0].hex)

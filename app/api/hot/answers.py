@@ -1,19 +1,38 @@
-"""Headers of answers that nobody else dresses."""
+"""Answers put together as bytes, of headers that need no check."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from starlette.types import Scope, Send
+
+from app.api.protocol import answer
 from app.kit import ids
 
 Headers = list[tuple[bytes, bytes]]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}").fullmatch
 
 
-def request_id(headers: Mapping[bytes, bytes], suffix: str | None) -> bytes:
+def request_id(headers: Mapping[bytes, bytes], suffix: str | None) -> str:
     """The caller's own, else a new one; `suffix` is that of an id which was made for this request anyway."""
     given = headers.get(b"request-id")
     if given is not None and _REQUEST_ID(given):
-        return given
-    return b"req_" + suffix.encode() if suffix else ids.new("req").encode()
+        return given.decode("latin-1")
+    return f"req_{suffix}" if suffix else ids.new("req")
+
+
+def rendered(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """As they stand in a head."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers).decode("latin-1")
+
+
+async def send_whole(scope: Scope, send: Send, head: str, body: bytes = b"") -> None:
+    """`head` from `HTTP/1.1` up to the blank line, without `date` and `connection`, which are the server's."""
+    raw = head.encode("latin-1")
+    if answer(scope, raw, body):
+        return
+    status, *lines = raw.split(b"\r\n")[:-1]
+    headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
+    await send({"type": "http.response.start", "status": int(status[9:12]), "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -33,22 +32,21 @@ class Detour:
         self._route = Route(path)
         self._allow = ", ".join(methods).encode()
         self._histogram = SECONDS.labels(path)
-        self._answers: list[tuple[str, int]] = []
-        self._seconds: list[float] = []
+        self._answers: dict[tuple[str, int], list[float]] = {}
 
     def count(self, method: str, status: int, started: float) -> None:
         """An answer that went no detour. Those of one turn of the loop, a batch's mostly, are told together."""
-        if not self._answers:
+        seconds = self._answers.get((method, status))
+        if seconds is None:
             asyncio.get_running_loop().call_soon(self._tell_counts)
-        self._answers.append((method, status))
-        self._seconds.append(time.perf_counter() - started)
+            seconds = self._answers[method, status] = []
+        seconds.append(time.perf_counter() - started)
 
     def _tell_counts(self) -> None:
-        answers, seconds = Counter(self._answers), self._seconds
-        self._answers, self._seconds = [], []
-        for (method, status), number in answers.items():
-            REQUESTS.labels(method, self._route.path, status).inc(number)
-        observe(self._histogram, seconds)
+        answers, self._answers = self._answers, {}
+        for (method, status), seconds in answers.items():
+            REQUESTS.labels(method, self._route.path, status).inc(len(seconds))
+            observe(self._histogram, seconds)
 
     def check(self, scope: Scope) -> None:
         """What `Edge` asks of every request, and the router of its route."""

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.api import json_body
 from app.api.deps import require_scope
-from app.api.hot.answers import Headers, request_id
+from app.api.hot.answers import rendered, request_id, send_whole
 from app.api.hot.detour import Detour
 from app.api.hot.keys import KeyCache
 from app.api.middleware import MAX_BODY, Incoming
@@ -41,7 +41,8 @@ class Events:
     def __init__(self, resources: Resources, detour: Detour) -> None:
         self._tracker, self._detour = resources.tracker, detour
         self._keys = KeyCache(resources.db, get_keyring())
-        self._always: Headers = [(b"content-type", b"application/json"), *detour.edge.defaults.items()]
+        always = [(b"content-type", b"application/json"), *detour.edge.defaults.items()]
+        self._head = f"HTTP/1.1 200 OK\r\n{rendered(always)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -52,9 +53,8 @@ class Events:
         except Exception as error:  # noqa: BLE001 - it is told and logged there
             await self._detour.refuse(error, scope, receive, send)
             return
-        own = [(b"content-length", b"%d" % len(body)), (b"request-id", request_id(headers, None))]
-        await send({"type": "http.response.start", "status": 200, "headers": own + self._always})
-        await send({"type": "http.response.body", "body": body})
+        own = f"content-length: {len(body)}\r\nrequest-id: {request_id(headers, None)}\r\n"
+        await send_whole(scope, send, self._head + own, body)
         self._detour.count("POST", 200, started)
 
     async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -83,18 +83,15 @@ async def _still(session: AsyncSession, participant: Participant, theirs: PastBi
     return Chain(_steps(found, (participant.inviter_id, None), (second_id, replaced)), ends_at)
 
 
-def _steps(found: dict[str, Participant], *wanted: tuple[str | None, datetime | None]) -> tuple[Above, ...]:
-    steps = [(found[participant_id], replaced_at) for participant_id, replaced_at in wanted if participant_id]
-    return tuple(Above(row.id, row.member_id, row.is_promoter, replaced_at) for row, replaced_at in steps)
+def _steps(found: dict[str, Above], *wanted: tuple[str | None, datetime | None]) -> tuple[Above, ...]:
+    return tuple(replace(found[one], replaced_at=replaced_at) for one, replaced_at in wanted if one)
 
 
-async def _read(
-    session: AsyncSession, merchant_id: str, participant_ids: Sequence[str | None]
-) -> dict[str, Participant]:
-    mine = select(Participant).where(
+async def _read(session: AsyncSession, merchant_id: str, participant_ids: Sequence[str | None]) -> dict[str, Above]:
+    statement = select(Participant.id, Participant.member_id, Participant.is_promoter).where(
         Participant.merchant_id == merchant_id, one_of(Participant.id, filter(None, participant_ids))
     )
-    return {row.id: row for row in await session.scalars(mine)}
+    return {row.id: Above(*row) for row in await session.execute(statement)}
 
 
 async def _replaced_since(

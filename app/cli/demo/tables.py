@@ -70,14 +70,15 @@ async def _explained_order(stage: Stage) -> None:
         f"一笔订单 One order {order['id']}：{purchase.buyer.nickname} 实付 {yuan(order['amount_minor'])}"
         f"，退款 {yuan(order['refunded_minor'])}"
     )
-    show_table(title, ("级别", "受益人", "算式（分）", "佣金", "退款扣回", "净得"), rows)
+    show_table(title, ("级别", "受益人", "规则", "算式（分）", "佣金", "退款扣回", "净得"), rows)
 
 
 def _level(order: dict[str, Any], part: dict[str, Any], names: dict[str, str]) -> tuple[object, ...]:
     amounts = [row["amount_minor"] for row in order["commissions"] if row["level"] == part["level"]]
     earned, taken = sum(a for a in amounts if a > 0), sum(a for a in amounts if a < 0)
     who = names.get(part["beneficiary_id"], part["reason"])
-    return (part["level"], who, part["arithmetic"], yuan(earned), yuan(taken), yuan(earned + taken))
+    rule = f"{part['rule_key']} v{part['rule_version']}"
+    return (part["level"], who, rule, part["arithmetic"], yuan(earned), yuan(taken), yuan(earned + taken))
 
 
 def _batch(stage: Stage) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli import environment, payout_tables
+from app.cli import environment, payout_rails, payout_tables
 from app.cli.desk import Desk, at_desk, counting, dry_run_notice
 from app.cli.output import Exit, say, show_json
-from app.payouts import acting, checkup, exports, planning, reconciliation, results, sending, service
+from app.payouts import acting, carrying, checkup, exports, planning, reconciliation, results, sending, service
+from app.payouts.alipay_file import AlipayFormat, Payer
 from app.payouts.payout_file import Format
 from app.payouts.result_file import parse
 from app.payouts.rules import Channel
@@ -22,6 +23,7 @@ from app.resources import Resources
 app = typer.Typer(
     help="Payouts: preview, build, approve, export or send, import, cancel, reconcile.", no_args_is_help=True
 )
+app.add_typer(payout_rails.app, name="rails")
 
 Merchant = Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")]
 User = Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")]
@@ -33,6 +35,8 @@ Execute = Annotated[bool, typer.Option("--execute", help="Do it; without, everyt
 Channels = Annotated[Channel, typer.Option("--channel", help="Only members with an account there; file takes all.")]
 Currency = Annotated[str, typer.Option(help="ISO 4217 code.")]
 Data = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
+Formats = Literal["csv", "xlsx", "alipay"]
+Encoding = Literal["utf-8", "gbk"]
 Work = Callable[[Desk], Awaitable[dict[str, Any]]]
 
 
@@ -169,17 +173,22 @@ def export(
     batch: Batch,
     user: User,
     out: Annotated[Path | None, typer.Option("--out", help="File or folder; default: this folder.")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="csv, or xlsx with typed cells.")] = "csv",
+    format_: Annotated[Formats, typer.Option("--format", help="xlsx: typed cells; alipay: its template.")] = "csv",
+    encoding: Annotated[Encoding, typer.Option("--encoding", help="Of Alipay's template.")] = "utf-8",
+    payer: Annotated[str | None, typer.Option("--payer", help="Alipay's template: the account that pays.")] = None,
+    payer_name: Annotated[str | None, typer.Option("--payer-name", help="Alipay's template: its holder.")] = None,
     execute: Execute = False,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Write the payout file of an approved batch; again it is the same to the byte."""
     content: list[bytes] = []
+    form: Format | AlipayFormat = "alipay-gbk" if (format_, encoding) == ("alipay", "gbk") else format_
+    who = Payer(payer, payer_name) if payer and payer_name else None
 
     async def work(desk: Desk) -> dict[str, Any]:
         scope = {"merchant_id": desk.merchant_id, "batch_id": batch, "actor_id": user}
-        exported = await exports.export(desk.session, **scope, format_=format_, now=desk.now)
+        exported = await exports.export(desk.session, **scope, format_=form, payer=who, now=desk.now)
         content.append(exported.content)
         path = payout_tables.target(out, exported.name)
         file = {"path": str(path), "sha256": exported.sha256, "bytes": len(exported.content), "first": exported.first}
@@ -242,6 +251,7 @@ def reconcile(
     merchant: Merchant,
     batch: Annotated[str | None, typer.Option("--batch", help="Of the batches only this one (bat_…).")] = None,
     user: Looker = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Also ask the providers after each transfer.")] = False,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
@@ -249,9 +259,13 @@ def reconcile(
 
     async def work(desk: Desk) -> dict[str, Any]:
         report = await reconciliation.reconcile(desk.session, merchant_id=desk.merchant_id, batch_id=batch)
-        return report.as_dict()
+        sent = await carrying.look(desk.session, merchant_id=desk.merchant_id, batch_id=batch) if ask else []
+        return {"report": report.as_dict(), "sent": sent}
 
-    report = _look(work, merchant, data, user, "reconciled")
+    found = _look(work, merchant, data, user, "reconciled")
+    report = found["report"]
+    if ask:
+        payout_rails.add_answers(report, found["sent"], data)
     if as_json:
         show_json(report)
     else:

@@ -20,6 +20,7 @@ from app.models import Merchant, PayeeAccount, Payout, PayoutBatch, PayoutRail, 
 from app.payouts import outcomes, queries
 from app.payouts.locks import lock_batches
 from app.payouts.rails import rules
+from app.payouts.rails.comparing import Recorded
 from app.payouts.rails.protocol import Answer, Transfer
 
 OPEN = ("created", "submitting", "awaiting_payee", "unknown")
@@ -43,15 +44,24 @@ class Claim:
     now: datetime
 
 
+def _same(model: Any) -> Any:
+    return model.merchant_id == Payout.merchant_id
+
+
+_Row = Row[tuple[Payout, PayeeAccount, PayoutRail, int]]
+_SENT = (
+    select(Payout, PayeeAccount, PayoutRail, Merchant.clock_offset_seconds)
+    .join(Merchant, Merchant.id == Payout.merchant_id)
+    .join(PayeeAccount, _same(PayeeAccount) & (PayeeAccount.id == Payout.payee_account_id))
+    .outerjoin(PayoutRail, _same(PayoutRail) & (PayoutRail.kind == Payout.rail))
+)
+
+
 async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
     """Take due payouts for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
     tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
     due = (
-        select(Payout, PayeeAccount, PayoutRail, Merchant.clock_offset_seconds)
-        .join(Merchant, Merchant.id == Payout.merchant_id)
-        .join(PayeeAccount, _same(PayeeAccount) & (PayeeAccount.id == Payout.payee_account_id))
-        .outerjoin(PayoutRail, _same(PayoutRail) & (PayoutRail.kind == Payout.rail))
-        .where(Payout.due_at <= tenant_now, Payout.status.in_(OPEN))
+        _SENT.where(Payout.due_at <= tenant_now, Payout.status.in_(OPEN))
         .where(Payout.leased_until.is_(None) | (Payout.leased_until <= func.now()))
         .order_by(Payout.due_at)
         .limit(limit)
@@ -61,6 +71,16 @@ async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Clai
     claims = [_claim(row, until=func.now() + timedelta(seconds=seconds)) for row in rows]
     await session.flush()
     return claims
+
+
+async def look(session: AsyncSession, *, merchant_id: str, batch_id: str | None) -> list[tuple[Claim, Recorded]]:
+    """All payouts of the merchant (or the batch) that a provider has had, to ask after them; nothing is claimed."""
+    wanted = _SENT.where(Payout.merchant_id == merchant_id, Payout.rail.is_not(None), Payout.attempts > 0)
+    if batch_id is not None:
+        batch = await queries.get_batch(session, merchant_id=merchant_id, batch_id=batch_id)
+        wanted = wanted.where(Payout.batch_id == batch.id)
+    rows = (await session.execute(wanted.order_by(Payout.id))).all()
+    return [(_as_claim(row), Recorded(row[0].id, row[0].status, row[0].amount_minor)) for row in rows]
 
 
 async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool:
@@ -79,17 +99,22 @@ async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool
     return True
 
 
-def _claim(row: Row[tuple[Payout, PayeeAccount, PayoutRail, int]], *, until: Any) -> Claim:
-    payout, payee, credentials, offset = row
-    now = clock.tenant_now(offset)
+def _claim(row: _Row, *, until: Any) -> Claim:
+    payout, _, _, offset = row
     if payout.status == "created":
-        payout.status, payout.moved_at = "submitting", now
+        payout.status, payout.moved_at = "submitting", clock.tenant_now(offset)
     payout.attempts += 1
     payout.leased_until = until  # the database's clock: workers' may differ
+    return _as_claim(row)
+
+
+def _as_claim(row: _Row) -> Claim:
+    payout, payee, credentials, offset = row
     transfer = Transfer(
         rules.transfer_key(payout.id), payout.amount_minor, payout.currency, payee.account, payee.real_name, "佣金"
     )
     place = (payout.merchant_id, payout.id, payout.batch_id, payout.rail or "")
+    now = clock.tenant_now(offset)
     return Claim(*place, payout.attempts, payout.cancel_asked_at is not None, transfer, credentials, now)
 
 
@@ -110,7 +135,3 @@ async def _settle(session: AsyncSession, batch: PayoutBatch, payout: Payout, now
     paid, failed = pairs.get(True, []), pairs.get(False, [])
     await outcomes.announce(session, merchant_id=payout.merchant_id, paid=paid, failed=failed, now=now)
     await outcomes.settle_batch(session, batch, now=now)
-
-
-def _same(model: Any) -> Any:
-    return model.merchant_id == Payout.merchant_id

@@ -39,6 +39,11 @@ def _batches(status: str, since: str) -> str:
         WHERE merchant_id = :merchant_id AND status = '{status}' AND {since} < :before"""  # noqa: S608 - constants
 
 
+def _carried(status: str) -> str:
+    return f"""SELECT id AS subject, moved_at AS since, amount_minor AS amount FROM payouts
+        WHERE merchant_id = :merchant_id AND rail IS NOT NULL AND status = '{status}' AND moved_at < :before"""  # noqa: S608 - constants
+
+
 _WAITS = (
     Wait(
         "withdrawal in no batch",
@@ -51,7 +56,9 @@ _WAITS = (
                 AND p.status NOT IN ('failed', 'cancelled'))""",
     ),
     Wait("batch not approved", "bat", timedelta(days=1), "another user: approve", _batches("built", "created_at")),
-    Wait("batch not exported", "bat", timedelta(days=1), "finance: export", _batches("approved", "approved_at")),
+    Wait(
+        "batch not exported", "bat", timedelta(days=1), "finance: export or send", _batches("approved", "approved_at")
+    ),
     Wait(
         "payout without a result",
         "pay",
@@ -61,6 +68,53 @@ _WAITS = (
         FROM payouts p JOIN payout_batches b ON b.merchant_id = p.merchant_id AND b.id = p.batch_id
         WHERE p.merchant_id = :merchant_id AND p.status IN ('submitting', 'awaiting_payee', 'unknown')
             AND b.exported_at < :before""",
+    ),
+    Wait(
+        "payout that nobody asks after",
+        "pay",
+        timedelta(minutes=15),
+        "operations: is a worker running?",
+        """SELECT id AS subject, due_at AS since, amount_minor AS amount FROM payouts
+        WHERE merchant_id = :merchant_id AND due_at < :before""",
+    ),
+    Wait(
+        "payout held by a worker that is gone",
+        "pay",
+        timedelta(minutes=15),
+        "operations: is a worker running?",
+        """SELECT id AS subject, leased_until AS since, amount_minor AS amount FROM payouts
+        WHERE merchant_id = :merchant_id AND leased_until < LEAST(:before, now() - interval '15 minutes')""",
+    ),
+    Wait(
+        "payout not taken by its provider",
+        "pay",
+        timedelta(hours=1),
+        "finance: see its reason; funds, limits, credentials",
+        _carried("submitting"),
+    ),
+    Wait(
+        "payout unknown to us",
+        "pay",
+        timedelta(hours=1),
+        "finance: look its key up in the provider's console; never pay it by hand",
+        _carried("unknown"),
+    ),
+    Wait(
+        "payee has not confirmed",
+        "pay",
+        timedelta(hours=24),
+        "the payee, or finance: give it up",
+        _carried("awaiting_payee"),
+    ),
+    Wait(
+        "batch without progress",
+        "bat",
+        timedelta(days=2),
+        "finance: see its payouts",
+        """SELECT b.id AS subject, max(p.moved_at) AS since, b.total_minor AS amount FROM payout_batches b
+        JOIN payouts p ON p.merchant_id = b.merchant_id AND p.batch_id = b.id
+        WHERE b.merchant_id = :merchant_id AND b.status = 'sent' GROUP BY b.id, b.total_minor
+        HAVING max(p.moved_at) < :before""",
     ),
     Wait(
         "failed payout not asked for again",

@@ -6,12 +6,15 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.errors import Conflict, Unprocessable
 from app.models import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile
-from app.payouts import acting, payout_file, queries, reconciliation, rules
+from app.payouts import acting, alipay_file, payout_file, queries, reconciliation, rules
+from app.payouts.alipay_file import AlipayFormat, Payer
 from app.payouts.locks import lock_batches
 from app.payouts.payout_file import Format, PayoutLine
 from app.payouts.service import move_withdrawals
@@ -32,9 +35,19 @@ class Exported:
 
 
 async def export(
-    session: AsyncSession, *, merchant_id: str, batch_id: str, format_: Format, actor_id: str, now: datetime
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    batch_id: str,
+    format_: Format | AlipayFormat,
+    actor_id: str,
+    payer: Payer | None = None,
+    now: datetime,
 ) -> Exported:
-    """Both formats are written down at the first export: whatever is asked for later are the same payouts."""
+    """CSV and XLSX are written down at the first export: whatever is asked for later are the same payouts.
+
+    Alipay's template, which wants a `payer`, is written when it is first asked for, while nothing has a result yet.
+    """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="export")
     await lock_batches(session, merchant_id)
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
@@ -43,6 +56,8 @@ async def export(
     if first:
         await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)
         await _hand_over(session, batch, now)
+    if format_ not in payout_file.FORMATS:
+        await _write_alipay(session, batch, cast("AlipayFormat", format_), payer, now)
     file = await session.get_one(PayoutBatchFile, (merchant_id, batch.id, format_))
     exported = Exported(batch, file.name, base64.b64decode(file.content), first)
     acting.record(
@@ -63,16 +78,7 @@ async def _hand_over(session: AsyncSession, batch: PayoutBatch, now: datetime) -
     lines = await _lines(session, batch)
     for format_ in payout_file.FORMATS:
         content = payout_file.render(lines, format_, created=now)
-        session.add(
-            PayoutBatchFile(
-                merchant_id=batch.merchant_id,
-                batch_id=batch.id,
-                format=format_,
-                name=payout_file.file_name(batch.number, format_),
-                content=base64.b64encode(content).decode(),
-                created_at=now,
-            )
-        )
+        _keep(session, batch, format_, payout_file.file_name(batch.number, format_), content, now)
     created = update(Payout).where(
         Payout.merchant_id == batch.merchant_id, Payout.batch_id == batch.id, Payout.status == "created"
     )
@@ -80,6 +86,36 @@ async def _hand_over(session: AsyncSession, batch: PayoutBatch, now: datetime) -
     await move_withdrawals(session, batch, "in_payout")
     batch.status, batch.exported_at = "exported", now
     await session.flush()
+
+
+async def _write_alipay(
+    session: AsyncSession, batch: PayoutBatch, format_: AlipayFormat, payer: Payer | None, now: datetime
+) -> None:
+    """Once. After a first result it is too late: the file would pay what was paid."""
+    if await session.get(PayoutBatchFile, (batch.merchant_id, batch.id, format_)) is not None:
+        return
+    if payer is None:
+        raise Unprocessable("payer_missing", "Alipay's template names who pays: give the payer's account and name.")
+    counts = await queries.count_by_status(session, merchant_id=batch.merchant_id, batch_id=batch.id)
+    if counts.keys() - {"submitting", "cancelled"}:
+        raise Conflict("batch_has_results", "Some payouts have their result: a new file would pay them again.")
+    lines = await _lines(session, batch)
+    content = alipay_file.render(lines, format_, number=batch.number, payer=payer, now=now)
+    _keep(session, batch, format_, alipay_file.file_name(batch.number, format_), content, now)
+    await session.flush()
+
+
+def _keep(session: AsyncSession, batch: PayoutBatch, format_: str, name: str, content: bytes, now: datetime) -> None:
+    session.add(
+        PayoutBatchFile(
+            merchant_id=batch.merchant_id,
+            batch_id=batch.id,
+            format=format_,
+            name=name,
+            content=base64.b64encode(content).decode(),
+            created_at=now,
+        )
+    )
 
 
 async def _lines(session: AsyncSession, batch: PayoutBatch) -> list[PayoutLine]:

@@ -15,6 +15,8 @@ Format = Literal["csv", "xlsx"]
 FORMATS: tuple[Format, ...] = ("csv", "xlsx")
 MEDIA_TYPES: dict[str, str] = {
     "csv": "text/csv; charset=utf-8",
+    "alipay": "text/csv; charset=utf-8",
+    "alipay-gbk": "text/csv; charset=gbk",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
 

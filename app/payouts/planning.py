@@ -14,6 +14,7 @@ from app.db.rows import get_row, one_of
 from app.db.types import Id
 from app.models import Campaign, Commission, PayeeAccount, Payout, Withdrawal
 from app.payouts import rules
+from app.payouts.alipay_file import MOST_ROWS
 from app.payouts.moves import Wish
 from app.payouts.queries import LIVE
 from app.payouts.rules import Channel, Reason, Standing
@@ -122,6 +123,9 @@ async def plan(
             payouts.append(Planned(member.member_id, member.payee_account_id, amount))
         elif reason is not None and member.member_id not in asked:
             skipped.append(Skipped(member.member_id, amount, reason))
+    if channel == "alipay":
+        # What is over waits for the next batch: Alipay's template takes no more.
+        payouts = payouts[:MOST_ROWS]
     return Plan(payouts, skipped, currency)
 
 

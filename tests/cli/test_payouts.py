@@ -5,7 +5,7 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from app.models import AuditEntry, PayoutBatch
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.payables import make_payable, make_user
+from tests.factories.providers import wechat_settings
 
 HEAD = "payout_id,status,external_id,reason,paid_at\n"
 
@@ -233,3 +234,30 @@ async def test_live_merchants_are_paid_the_same_way(merchant: MerchantFixture, r
     command = [sys.executable, "-P", "-m", "app.cli", "payouts", "preview", "--json", "--merchant", shop.merchant_id]
     done = subprocess.run(command, capture_output=True, check=False, env=os.environ)  # noqa: ASYNC221
     assert msgspec.json.decode(done.stdout)["total_minor"] == 2_270
+
+
+def test_a_batch_is_sent_once_somebody_says_so(terminal: Terminal) -> None:
+    batch = terminal.build()
+    acts = ["--batch", batch, "--as", terminal.shop.checker]
+    assert terminal.run("send", *acts, "--execute")[0] == 3, "not approved yet"
+    terminal.read("approve", *acts, "--execute")
+    assert terminal.read("send", *acts)["batch"]["status"] == "sent"
+    assert terminal.read("send", *acts, "--execute")["batch"]["sent_at"] is not None
+    assert terminal.read("send", *acts, "--execute")["batch"]["channel"] == "bank"
+    assert terminal.run("export", *acts)[0] == 3
+    report = terminal.read("reconcile", "--ask")
+    assert (report["ok"], report["totals"]["asked"], report["totals"]["unanswered"]) == (True, 0, 0)
+
+
+def test_credentials_are_set_and_not_printed(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "wechat.json"
+    file.write_bytes(msgspec.json.encode(asdict(wechat_settings())))
+    words = ["rails", "set", "wechat", str(file), "--as", terminal.shop.checker, "--execute"]
+    code, out, err = terminal.run(*words)
+    assert (code, "PRIVATE" in out + err, msgspec.json.decode(out)["settings"]["private_key"] == "set") == (
+        0,
+        False,
+        True,
+    ), err
+    file.write_text("{}")
+    assert terminal.run(*words)[0] == 2

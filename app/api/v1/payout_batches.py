@@ -12,6 +12,7 @@ from app.api.router import make_router
 from app.api.schemas import Answer, Body, CurrencyCode, ListAnswer, type_id
 from app.api.uploads import CSV_BODY, CsvFile, read_csv_file
 from app.payouts import exports, queries, results, sending, service
+from app.payouts.alipay_file import Payer
 from app.payouts.payout_file import MEDIA_TYPES
 from app.payouts.result_file import parse
 from app.payouts.rules import Reason
@@ -44,8 +45,16 @@ class ApproveIn(Body):
 class ExportIn(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"format": "csv", "user_id": USER}]})
 
-    format: Literal["csv", "xlsx"] = "csv"
+    format: Annotated[
+        Literal["csv", "xlsx", "alipay", "alipay-gbk"],
+        Field(description="`alipay`: its template for many payments, with a payer, in UTF-8 or GBK."),
+    ] = "csv"
+    payer_account: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    payer_name: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     user_id: Annotated[UserId | None, Field(description="Without it the API key is written down.")] = None
+
+    def payer(self) -> Payer | None:
+        return Payer(self.payer_account, self.payer_name) if self.payer_account and self.payer_name else None
 
 
 class SendIn(Body):
@@ -170,7 +179,7 @@ async def export_batch(
     # The file is kept sealed and is the same each time: an answer remembered beside it would lie open.
     request.state.idempotency_claim = None
     scope = {"merchant_id": tenant.merchant_id, "batch_id": batch_id, "actor_id": body.user_id or tenant.key_id}
-    exported = await exports.export(tenant.session, **scope, format_=body.format, now=tenant.now)
+    exported = await exports.export(tenant.session, **scope, format_=body.format, payer=body.payer(), now=tenant.now)
     headers = {"Content-Disposition": f'attachment; filename="{exported.name}"'}
     return Response(exported.content, headers=headers, media_type=MEDIA_TYPES[body.format])
 
@@ -180,7 +189,7 @@ async def send_batch(
     batch_id: str, tenant: TenantDep, body: Annotated[SendIn, Optionally(default_factory=SendIn)]
 ) -> dict[str, Any]:
     """To the providers of its payees' accounts, one transfer each; what becomes of them is told by its payouts."""
-    who = {"actor_id": body.user_id or tenant.key_id, "livemode": tenant.livemode, "now": tenant.now}
+    who: dict[str, Any] = {"actor_id": body.user_id or tenant.key_id, "livemode": tenant.livemode, "now": tenant.now}
     batch = await sending.send(tenant.session, merchant_id=tenant.merchant_id, batch_id=batch_id, **who)
     return tenant.show(batch_view(batch))
 

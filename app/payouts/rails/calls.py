@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 import httpx
 
@@ -16,13 +17,22 @@ PATIENCE = 30.0
 
 async def turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool) -> Answer:
     """Never raises for what a provider does. `is_new`: claimed for the first time, so that no call was ever made."""
+    return await _guarded(_turn(rail, transfer, is_new=is_new, cancelling=cancelling), transfer.key)
+
+
+async def look(rail: Rail, key: str) -> Answer:
+    """As `turn`, but only asks."""
+    return await _guarded(rail.query(key), key)
+
+
+async def _guarded(call: Awaitable[Answer], key: str) -> Answer:
     try:
         async with asyncio.timeout(PATIENCE):
-            return await _turn(rail, transfer, is_new=is_new, cancelling=cancelling)
+            return await call
     except (httpx.HTTPError, OSError, TimeoutError) as error:
         return Answer("unknown", reason=f"no answer: {type(error).__name__}")
     except Exception as error:  # nonsense, or an answer that anybody could have signed: neither is an answer
-        log.exception("payout_answer_unreadable", key=transfer.key)
+        log.exception("payout_answer_unreadable", key=key)
         return Answer("unknown", reason=f"no usable answer: {error}")
 
 

@@ -1,0 +1,95 @@
+"""Alipay's template for paying many accounts (批量付款到支付宝账户): a header with its total, then a row a payout.
+
+At most 3,000 rows; a batch number of 11 to 32 letters and digits and a file name, neither used before; the total is the
+sum of the rows. The portal reads cells as they are: a text that a spreadsheet would evaluate is refused, not marked.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from app.kit import clock, spreadsheets
+from app.kit.errors import Conflict, Unprocessable
+from app.payouts.payout_file import PayoutLine
+
+AlipayFormat = Literal["alipay", "alipay-gbk"]
+ENCODINGS: dict[str, str] = {"alipay": "utf-8", "alipay-gbk": "gbk"}
+MOST_ROWS = 3_000
+MOST_REASON, MOST_NAME, SERIAL = 100, 128, 22
+HEADER = ("批次号", "付款日期", "付款人email", "账户名称", "总金额（元）", "总笔数")
+COLUMNS = ("商户流水号", "收款人email", "收款人姓名", "付款金额（元）", "付款理由")
+_EVALUATED = "=+-@|%'\"\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """The Alipay account that pays: its login and the name it is held in."""
+
+    account: str
+    name: str
+
+
+def file_name(batch_number: str, format_: AlipayFormat) -> str:
+    return f"invitree-{format_}-{batch_number}.csv"
+
+
+def render(lines: Sequence[PayoutLine], format_: AlipayFormat, *, number: str, payer: Payer, now: datetime) -> bytes:
+    """Conflict or Unprocessable where the template cannot hold the batch; nothing is left out to make it fit."""
+    _require_rows(lines)
+    total = sum((line.amount for line in lines), Decimal(0))
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    date = f"{clock.shanghai(now):%Y%m%d}"
+    writer.writerow(HEADER)
+    writer.writerow((number, date, _plain(payer.account, "payer"), _plain(payer.name, "payer"), str(total), len(lines)))
+    writer.writerow(COLUMNS)
+    writer.writerows(_row(line) for line in lines)
+    return _encoded(out.getvalue(), ENCODINGS[format_])
+
+
+def _require_rows(lines: Sequence[PayoutLine]) -> None:
+    if len(lines) > MOST_ROWS:
+        raise Conflict("alipay_file_too_long", f"{len(lines)} payouts; the template takes {MOST_ROWS}.")
+    others = sum(line.channel != "alipay" for line in lines)
+    if others:
+        raise Conflict(
+            "alipay_file_other_accounts",
+            f"{others} payouts go to no Alipay account: build a batch with the channel alipay.",
+        )
+
+
+def _row(line: PayoutLine) -> tuple[str, ...]:
+    name = _plain(line.real_name, line.payout_id)[:MOST_NAME]
+    return (
+        line.payout_id[-SERIAL:],
+        _plain(line.account, line.payout_id),
+        name,
+        str(line.amount),
+        line.remark[:MOST_REASON],
+    )
+
+
+def _plain(text: str, whose: str) -> str:
+    clean = spreadsheets.clean(text)
+    if not clean or unicodedata.normalize("NFKC", clean)[0] in _EVALUATED:
+        raise Unprocessable(
+            "alipay_cell_refused", f"{whose}: a cell that a spreadsheet would evaluate, or an empty one."
+        )
+    return clean
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as error:
+        character = text[error.start]
+        raise Unprocessable(
+            "alipay_file_encoding", f"{character!r} is not in {encoding}: take format alipay."
+        ) from None

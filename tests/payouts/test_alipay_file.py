@@ -1,0 +1,102 @@
+"""Alipay's template: its header, its limits, its encodings; written once."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import update
+
+from app.kit.errors import Conflict, InvitreeError, Unprocessable
+from app.models import Payout, PayoutBatch
+from app.payouts import alipay_file, exports
+from app.payouts.alipay_file import MOST_ROWS, AlipayFormat, Payer
+from app.payouts.payout_file import PayoutLine
+from tests.factories.payables import NOW, make_payable
+from tests.payouts.conftest import Office
+
+PAYER = Payer("finance@shop.example.com", "某某科技有限公司")
+LINE = PayoutLine(
+    "pay_01h2xcejqtf2nbrexx3vqjhp41", "PB20261122ABCDEFGH", "alipay", "zhang@example.com", "张小明", Decimal("12.50"),
+    "CNY", "佣金",
+)  # fmt: skip
+
+
+def render(*lines: PayoutLine, format_: AlipayFormat = "alipay") -> bytes:
+    return alipay_file.render(lines, format_, number="PB20261122ABCDEFGH", payer=PAYER, now=NOW)
+
+
+async def export(
+    office: Office, batch: PayoutBatch, format_: AlipayFormat = "alipay", payer: Payer | None = PAYER
+) -> exports.Exported:
+    own = {"merchant_id": office.merchant_id, "batch_id": batch.id, "actor_id": office.checker}
+    return await exports.export(office.session, **own, format_=format_, payer=payer, now=NOW)
+
+
+async def approved(office: Office, *amounts: int) -> PayoutBatch:
+    for number, amount in enumerate(amounts):
+        account = f"zhang{number}@example.com"
+        await make_payable(office.session, office.merchant_id, amount, kind="alipay", account=account)
+    return await office.approve(await office.build())
+
+
+@pytest.mark.parametrize(("format_", "encoding"), [("alipay", "utf-8"), ("alipay-gbk", "gbk")])
+async def test_the_header_totals_its_rows(office: Office, format_: AlipayFormat, encoding: str) -> None:
+    batch = await approved(office, 1_250, 99_99)
+    exported = await export(office, batch, format_)
+    head, values, columns, *rows = csv.reader(io.StringIO(exported.content.decode(encoding)))
+    assert (tuple(head), tuple(columns)) == (alipay_file.HEADER, alipay_file.COLUMNS)
+    assert values[0] == batch.number
+    assert values[2:] == [PAYER.account, PAYER.name, "112.49", "2"]
+    assert sum(Decimal(row[3]) for row in rows) == Decimal(values[4])
+    assert [row[1:3] for row in rows] == [["zhang0@example.com", "张小明"], ["zhang1@example.com", "张小明"]]
+    assert all(len(row[0]) <= 22 for row in rows)
+    assert 11 <= len(batch.number) <= 32
+    assert batch.number.isalnum()
+    assert batch.number in exported.name
+
+
+async def test_exported_twice_it_is_the_same_to_the_byte(office: Office) -> None:
+    batch = await approved(office, 1_250)
+    digests = {hashlib.sha256((await export(office, batch)).content).hexdigest() for _ in range(2)}
+    assert len(digests) == 1
+    await office.session.execute(update(Payout).values(status="failed"))
+    assert hashlib.sha256((await export(office, batch)).content).hexdigest() in digests
+    with pytest.raises(Conflict, match="batch_has_results"):
+        await export(office, batch, "alipay-gbk")
+
+
+async def test_other_accounts_are_not_left_out_in_silence(office: Office) -> None:
+    await make_payable(office.session, office.merchant_id, 700)
+    with pytest.raises(Conflict, match="alipay_file_other_accounts"):
+        await export(office, await approved(office, 1_250))
+
+
+async def test_a_payer_is_asked_for(office: Office) -> None:
+    batch = await approved(office, 1_250)
+    with pytest.raises(Unprocessable, match="payer_missing"):
+        await export(office, batch, payer=None)
+
+
+def test_three_thousand_rows_fit_and_no_more() -> None:
+    assert render(*[LINE] * MOST_ROWS).count(b"\r\n") == MOST_ROWS + 3
+    with pytest.raises(Conflict, match="alipay_file_too_long"):
+        render(*[LINE] * (MOST_ROWS + 1))
+
+
+@pytest.mark.parametrize("text", ["=1+1@example.com", "+86", "＝1", "'x", ""])
+def test_what_a_spreadsheet_would_evaluate_is_refused(text: str) -> None:
+    for line in (replace(LINE, account=text), replace(LINE, real_name=text)):
+        with pytest.raises(InvitreeError, match="alipay_cell_refused"):
+            render(line)
+
+
+def test_a_name_that_gbk_has_not_wants_the_other_encoding() -> None:
+    rare = replace(LINE, real_name="𠮷田")
+    assert "𠮷田" in render(rare).decode()
+    with pytest.raises(Unprocessable, match="alipay_file_encoding"):
+        render(rare, format_="alipay-gbk")

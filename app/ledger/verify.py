@@ -86,6 +86,14 @@ _CHECKS = {
         FROM earnings
         GROUP BY merchant_id, coalesce(reverses_id, id), currency
         HAVING sum(amount_minor) FILTER (WHERE status = 'reversed') <> 0""",
+    "budget_counts_what_was_earned": """
+        SELECT b.merchant_id, 'cmp' AS prefix, b.id AS subject, '' AS detail, b.currency,
+               coalesce(sum(e.amount_minor), 0) AS expected, b.commission_minor AS found
+        FROM (SELECT * FROM campaigns
+              WHERE budget_minor IS NOT NULL AND (:everyone OR merchant_id = :merchant_id)) b
+        LEFT JOIN earnings e ON e.merchant_id = b.merchant_id AND e.campaign_id = b.id AND e.status <> 'rejected'
+        GROUP BY b.merchant_id, b.id, b.currency, b.commission_minor
+        HAVING coalesce(sum(e.amount_minor), 0) <> b.commission_minor""",
 }
 
 

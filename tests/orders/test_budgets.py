@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from app.campaigns import budget, queries, service
 from app.campaigns.document import CommissionLevel, CommissionRule
 from app.kit import clock
+from app.ledger.verify import verify
 from app.models import Campaign, Commission
 from app.orders import refunds
 from app.orders.rules import NewOrder, NewRefund
@@ -182,6 +183,18 @@ async def test_a_budget_that_comes_later_counts_what_was_earned_before_and_meanw
     await change
     assert told(await late) == [(516, "budget"), (0, "budget")]
     assert await spent(resources, shop) == (5_000, 5_000)
+
+
+async def test_a_sum_that_is_off_is_named(till: Till, shop: Shop, resources: Resources) -> None:
+    await till.sell()
+    async with resources.db.tenant(shop.merchant_id) as session:
+        campaign = await queries.lock(session, merchant_id=shop.merchant_id, campaign_id=shop.campaign.id)
+        campaign.commission_minor -= 1
+    async with resources.db.tenant(shop.merchant_id) as session:
+        report = await verify(session, merchant_id=shop.merchant_id)
+    (found,) = report.differences
+    assert (found.check, found.subject) == ("budget_counts_what_was_earned", shop.campaign.id)
+    assert (found.expected_minor, found.found_minor) == (2_360, 2_359)
 
 
 async def test_a_budget_can_be_lowered_taken_away_and_set_again(till: Till, shop: Shop, resources: Resources) -> None:

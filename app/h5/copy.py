@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.campaigns.document import CommissionLevel, RewardRule, RuleDocument
+from app.h5.terms import term_lines
 from app.kit.money import yuan
 
 _TRIGGERS = {
@@ -32,7 +33,8 @@ def gifts(rule: RuleDocument) -> list[Gift]:
 
 def rule_lines(rule: RuleDocument) -> list[str]:
     lines = [f"{gift.title}：{gift.detail}" for gift in gifts(rule)]
-    if rule.commission.levels:
+    lines += term_lines(rule.commission)
+    if rule.commission.all_rules():
         lines.append(f"佣金在付款 {rule.commission.hold_days} 天后可提现；订单退款时，相应佣金一并扣回")
     caps = {reward.cap_days for reward in rule.rewards if reward.to == "inviter" and reward.cap_days}
     if caps:

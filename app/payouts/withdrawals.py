@@ -36,10 +36,17 @@ async def request(
     raise await _refusal(session, merchant_id, member_id, currency)
 
 
-async def cancel(session: AsyncSession, *, merchant_id: str, withdrawal_id: str, now: datetime) -> Withdrawal:
-    """Until the file is out; cancelled again it stays cancelled. A payout prepared for it leaves its batch."""
+async def cancel(
+    session: AsyncSession, *, merchant_id: str, withdrawal_id: str, member_id: str | None = None, now: datetime
+) -> Withdrawal:
+    """Until the file is out; cancelled again it stays cancelled. A payout prepared for it leaves its batch.
+
+    With `member_id` only this member's.
+    """
     await lock_batches(session, merchant_id)
     withdrawal = await queries.get_withdrawal(session, merchant_id=merchant_id, withdrawal_id=withdrawal_id)
+    if member_id is not None and withdrawal.member_id != member_id:
+        raise not_found("withdrawal")
     await session.refresh(withdrawal, with_for_update=True)
     if withdrawal.status == "cancelled":
         return withdrawal

@@ -87,7 +87,10 @@ class _Plan:
 
 
 def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
-    """`hits` are all of this shard; at most some 1,000, because one script keeps everybody else waiting."""
+    """`hits` are all of this shard; at most some 1,000, because one script keeps everybody else waiting.
+
+    With none of them it tells whether Redis takes batches.
+    """
     targets, places = targets_of(hits)
     plan = _Plan(_keys_of(shard))
     for target in targets:
@@ -105,7 +108,7 @@ def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
 
 def _visits(plan: _Plan, targets: Sequence[Target], places: Sequence[int], hits: Sequence[Hit]) -> None:
     """The keys of every day that a target has hits of, whether or not they are visits: the script tells."""
-    begins_us, ends_us = min(map(_OCCURRED, hits)), max(map(_OCCURRED, hits))
+    begins_us, ends_us = min(map(_OCCURRED, hits), default=0), max(map(_OCCURRED, hits), default=0)
     if day_of(begins_us) == day_of(ends_us):
         days: Iterable[tuple[int, int]] = zip(range(len(targets)), repeat(day_of(begins_us)), strict=False)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.v1.campaigns import TIERED
 from app.campaigns import compliance
 from app.campaigns.document import CommissionRule, RuleDocument
 from tests.campaigns.test_compliance import NOW, Facts
@@ -136,3 +137,8 @@ def test_rules_written_before_there_were_any_of_these_still_read() -> None:
     read = CommissionRule.model_validate(old)
     assert [rule.key for rule in read.all_rules()] == ["default"]
     assert (read.tiers, read.self_purchase) == ((), False)
+
+
+async def test_the_example_of_the_description_can_be_published(api: httpx.AsyncClient) -> None:
+    made = (await api.post("/v1/campaigns", json=TIERED)).json()
+    assert (await api.post(f"/v1/campaigns/{made['id']}/publish")).json()["status"] == "active"

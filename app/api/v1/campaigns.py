@@ -43,6 +43,22 @@ CASE_BOOK: JsonDict = {
     "metadata": {"season": "winter"},
 }
 REFER: JsonDict = {"name": "邀请好友，双方各得 30 天", "kind": "refer_a_friend", "landing": {"organiser": "清茶书社"}}
+TIERED: JsonDict = {
+    "name": "等级分销",
+    "kind": "distribution",
+    "product": {"name": "案例集 + 年度会员", "price_minor": 5900},
+    "commission": {
+        "levels": [{"level": 1, "rate_bps": 2000}, {"level": 2, "rate_bps": 500}],
+        "rules": [
+            {"key": "gold_rates", "tier": "gold", "levels": [{"level": 1, "rate_bps": 3000}]},
+            {"key": "book", "product": "案例集", "levels": [{"level": 1, "amount_minor": 800}]},
+        ],
+        "tiers": [{"key": "silver", "min_orders": 10}, {"key": "gold", "min_orders": 50, "min_amount_minor": 500000}],
+        "self_purchase": False,
+        "promoter_budget_minor": 2000000,
+    },
+    "budget_minor": 20000000,
+}
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -78,7 +94,7 @@ class _Fields(Body):
 
 
 class CampaignIn(_Fields):
-    model_config = ConfigDict(json_schema_extra={"examples": [CASE_BOOK, REFER]})
+    model_config = ConfigDict(json_schema_extra={"examples": [CASE_BOOK, REFER, TIERED]})
 
     name: Name
     kind: Annotated[Kind, Field(description="distribution and refer_a_friend are to be had for now.")]

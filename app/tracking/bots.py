@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 # Lower case. A plain search takes microseconds; the lists of thousands of patterns take milliseconds.
 SIGNS = (
@@ -64,6 +65,17 @@ MOST_AGENTS = 8_192
 MOST_KEPT = 512
 
 
+class Agent(NamedTuple):
+    """What a request calls its sender; as much of it as is kept."""
+
+    text: str
+    is_bot: bool
+
+
+def agent_of(header: bytes) -> Agent:
+    return _known_agent(header) if len(header) <= MOST_KEPT else _read(header)
+
+
 def is_bot(user_agent: str) -> bool:
     """Also where nothing is said: every browser and every app names itself."""
     return _is_known_bot(user_agent) if len(user_agent) <= MOST_KEPT else _judge(user_agent)
@@ -84,4 +96,10 @@ def _judge(user_agent: str) -> bool:
     return not agent or any(sign in agent for sign in SIGNS)
 
 
+def _read(header: bytes) -> Agent:
+    text = header.decode("latin-1")
+    return Agent(text[:MOST_KEPT], _judge(text))
+
+
 _is_known_bot = lru_cache(MOST_AGENTS)(_judge)
+_known_agent = lru_cache(MOST_AGENTS)(_read)

@@ -9,18 +9,21 @@ from msgspec import Struct
 
 from app.kit import ids, logging
 from app.kit.errors import not_found
-from app.tracking import metrics, rules
+from app.tracking import bots, metrics, rules
 from app.tracking.codes import MISS, Destination
 from app.tracking.hits import Hit, day_of
 from app.tracking.tracker import Tracker
 
 log = logging.get(__name__)
-MOST_AGENT = 512
+MOST_AGENT = bots.MOST_KEPT
 MOST_ADDRESS = 64
 
 
 class Visit(Struct, frozen=True):
-    """What a request says: `cookie` and `channel` as they came, `is_bot` by method, headers and agent."""
+    """What a request says: `cookie` and `channel` as they came, `is_bot` by method, headers and agent.
+
+    `user_agent` is at most `MOST_AGENT` long.
+    """
 
     code: str
     is_scan: bool
@@ -70,7 +73,7 @@ async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
         received_us=now_us,
         visitor=visitor.counted,
         address=visit.address[:MOST_ADDRESS],
-        user_agent=visit.user_agent[:MOST_AGENT],
+        user_agent=visit.user_agent,
     )
     cookie = None if visit.is_bot else visitor.cookie
     if await tracker.record_one(hit) is not None:

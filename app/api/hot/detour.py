@@ -24,6 +24,10 @@ class Route:
     path: str
 
 
+def nul_byte() -> BadRequest:
+    return BadRequest("nul_byte", "The address holds a NUL byte.")
+
+
 class Detour:
     """Of one route: its path as described, and the methods that it knows."""
 
@@ -54,7 +58,7 @@ class Detour:
             scope.setdefault("state", {})["answer_headers"] = [(b"allow", self._allow)]
             raise HTTPException(405)
         if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
-            raise BadRequest("nul_byte", "The address holds a NUL byte.")
+            raise nul_byte()
 
     async def refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         known = translate(error)

@@ -12,7 +12,8 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.errors import asks_for_json
 from app.api.hot.answers import rendered, request_id, send_whole
-from app.api.hot.detour import Detour
+from app.api.hot.detour import Detour, nul_byte
+from app.api.protocol import answer
 from app.api.ratelimit import client_address
 from app.kit.errors import NotFound, not_found
 from app.resources import Resources
@@ -43,29 +44,35 @@ class InviteLinks:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         try:
-            self._detour.check(scope)
             opened = await links.open_link(self._tracker, self._read(scope, headers), now_us=time.time_ns() // 1_000)
         except Exception as error:  # noqa: BLE001 - it is told and logged there
+            if isinstance(error, NotFound) and b"%00" in scope["raw_path"]:
+                error = nul_byte()
             if isinstance(error, NotFound) and not asks_for_json(headers.get(b"accept", b"").decode("latin-1")):
                 await self._show_unknown(scope, headers, send, started)
             else:
                 await self._detour.refuse(error, scope, receive, send)
             return
-        await send_whole(scope, send, self._head(opened, headers))
+        head = self._head(opened, headers)
+        if not answer(scope, head.encode("latin-1"), b""):
+            await send_whole(scope, send, head)
         self._detour.count(scope["method"], 302, started)
 
     def _read(self, scope: Scope, headers: dict[bytes, bytes]) -> Visit:
-        agent = headers.get(b"user-agent", b"").decode("latin-1")
+        method = scope["method"]
+        if method != "GET" and method != "HEAD":
+            self._detour.check(scope)
+        agent = bots.agent_of(headers.get(b"user-agent", b""))
         query = _query(scope["query_string"])
         cookie = headers.get(b"cookie")
         return Visit(
             code=scope["path"][3:],
             is_scan=query.is_scan,
-            is_bot=scope["method"] == "HEAD" or bots.is_bot(agent) or bots.is_prefetch(headers),
+            is_bot=agent.is_bot or method == "HEAD" or bots.is_prefetch(headers),
             channel=query.channel,
             cookie=None if cookie is None else _visitor_cookie(cookie),
             address=self._address(scope, headers.get(b"x-forwarded-for")),
-            user_agent=agent,
+            user_agent=agent.text,
         )
 
     def _address(self, scope: Scope, said: bytes | None) -> str:
@@ -104,6 +111,8 @@ def _query(raw: bytes) -> Query:
 
 
 def _parse(raw: bytes) -> Query:
+    if b"%00" in raw:
+        raise nul_byte()
     given = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
     return Query(given.get("s") == "qr", given.get("ch"))
 

@@ -148,7 +148,7 @@ async def _handed_over(merchant: MerchantFixture, resources: Resources, members:
             await make_payable(session, own, 700)
         maker, checker = [await make_user(session, own, "owner") for _ in range(2)]
         batch = (await service.build(session, merchant_id=own, actor_id=maker, now=NOW)).batch
-        scope = {"merchant_id": own, "batch_id": batch.id, "actor_id": checker}
+        scope: dict[str, Any] = {"merchant_id": own, "batch_id": batch.id, "actor_id": checker}
         await service.approve(session, **scope, now=NOW)
         await exports.export(session, **scope, format_="csv", now=NOW)
         found = await queries.payouts_of_batch(session, merchant_id=own, batch_id=batch.id)

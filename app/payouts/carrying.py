@@ -88,7 +88,8 @@ async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool
     own = {"merchant_id": claim.merchant_id}
     await lock_batches(session, claim.merchant_id)
     batch = await queries.hold_batch(session, **own, batch_id=claim.batch_id)
-    payout = await get_row(session, Payout, **own, row_id=claim.payout_id, noun="payout", fresh=True)
+    payout = await get_row(session, Payout, **own, row_id=claim.payout_id, noun="payout")
+    await session.refresh(payout, with_for_update=True)
     if payout.attempts != claim.number or payout.status not in OPEN:
         return False
     move = rules.next_move(answer, attempts=payout.attempts, cancelling=claim.cancelling)

@@ -23,7 +23,7 @@ from proofs.fuzzing.wire import send
 from tests.factories import make_merchant
 
 CONNECTIONS = 8
-QUICK_NASTIES = 500
+QUICK_NASTIES = 700
 SEED = 20_261_121
 PATIENCE = 2_400
 

@@ -25,6 +25,12 @@ PAGES = (
     Probe("POST /h5/c/{campaign_id}/join", "/h5/c/$cmp/join", body=VERIFY),
     Probe("GET /h5/me/{participant_id}", "/h5/me/$own"),
     Probe("POST /h5/me/{participant_id}/avatar", "/h5/me/$own/avatar", body=Upload(picture())),
+    Probe("GET /h5/me/{participant_id}/withdraw", "/h5/me/$own/withdraw"),
+    Probe(
+        "POST /h5/me/{participant_id}/withdraw/account",
+        "/h5/me/$own/withdraw/account",
+        body="account=zhang@example.com&real_name=x",
+    ),
     Probe("GET /h5/r", "/h5/r", (("code", "$invite_code"),)),
     Probe("POST /h5/r", "/h5/r", body=REGISTER),
     Probe("POST /h5/r/verify", "/h5/r/verify", body="ticket=x&phone=13812345679&code=000000"),

@@ -12,8 +12,10 @@ from PIL import Image
 
 from app.api.v1.poster_templates import DOCUMENT
 from app.kit import ids
-from app.poster import load_template, read_back
+from app.kit.errors import NotFound
+from app.poster import Template, load_template, read_back
 from app.poster.renderer import Renderer
+from app.referrals import templates
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_participant
 from tests.factories.pictures import make_asset
@@ -241,6 +243,26 @@ async def test_every_version_of_a_template_stays_as_it_was(api: httpx.AsyncClien
     assert second == (await api.get(path)).json()
     missing = await api.get(path, params={"version": 3})
     assert (missing.status_code, missing.json()["code"]) == (404, "poster_template_not_found")
+
+
+async def test_a_version_is_made_ready_once_and_another_one_apart(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    made = await make_template(api)
+
+    async def ready(merchant_id: str, version: int | None = None) -> Template:
+        async with resources.db.tenant(merchant_id) as session:
+            return await templates.find(session, merchant_id=merchant_id, template_id=made["id"], version=version)
+
+    first = await ready(merchant.test_id)
+    assert await ready(merchant.test_id) is first
+    await api.patch(f"{PATH}/{made['id']}", json={"document": document(colour=GREEN)})
+    second = await ready(merchant.test_id)
+    assert second != first
+    assert await ready(merchant.test_id, 1) is first
+    assert await ready(merchant.test_id, 2) is second
+    with pytest.raises(NotFound):
+        await ready(merchant.live_id)
 
 
 async def test_a_template_is_made_once_for_its_key(api: httpx.AsyncClient) -> None:

@@ -85,7 +85,7 @@ async def look(session: AsyncSession, *, merchant_id: str, batch_id: str | None)
 
 async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool:
     """Follow an answer; False where the claim is not the newest one any more, and nothing was done."""
-    own = {"merchant_id": claim.merchant_id}
+    own: dict[str, Any] = {"merchant_id": claim.merchant_id}
     await lock_batches(session, claim.merchant_id)
     batch = await queries.hold_batch(session, **own, batch_id=claim.batch_id)
     payout = await get_row(session, Payout, **own, row_id=claim.payout_id, noun="payout")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -17,6 +18,19 @@ from app.kit import logging
 from app.resources import open_resources
 from app.settings import Settings, get_settings
 from app.tracking.announcements import followed
+
+# What was made up to the start stays; of what comes and goes with requests hardly anything is left to be found. Looking
+# for garbage after every 700 objects took an eighth of a click's time.
+COLLECT_AFTER = (50_000, 20, 20)
+
+
+def create_server() -> FastAPI:
+    """The application of a process that does nothing but serve."""
+    app = create_app()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
+    return app
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

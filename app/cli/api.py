@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 API = [
-    *(sys.executable, "-P", "-m", "uvicorn", "app.main:create_app", "--factory"),
+    *(sys.executable, "-P", "-m", "uvicorn", "app.main:create_server", "--factory"),
     *("--loop", "uvloop", "--http", "app.api.protocol:BoundedProtocol", "--ws", "none"),
     # Access lines, the caller's address behind proxies and the headers are the middleware's.
     *("--no-access-log", "--no-proxy-headers", "--no-server-header", "--log-level", "warning"),

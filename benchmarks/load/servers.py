@@ -22,7 +22,7 @@ from proofs.frame.stage import Stage
 
 START_PATIENCE = 30.0
 STOP_PATIENCE = 10.0
-_APPLICATION = "app.main:create_app"
+_APPLICATION = "app.main:create_server"
 
 
 @dataclass(frozen=True, slots=True)

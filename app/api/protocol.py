@@ -69,8 +69,7 @@ def answer(scope: Mapping[str, Any], head: bytes, body: bytes) -> bool:
 
     `head` ends before the blank line. It has neither `date` nor `connection`, and its headers need no check.
     """
-    extensions = scope.get("extensions")
-    cycle: RequestResponseCycle | None = None if extensions is None else extensions.get(WHOLE_ANSWER)
+    cycle = _cycle(scope)
     if cycle is None:
         return False
     if cycle.disconnected:
@@ -91,3 +90,14 @@ def answer(scope: Mapping[str, Any], head: bytes, body: bytes) -> bool:
         cycle.transport.close()
     cycle.on_response()
     return True
+
+
+def whole_body(scope: Mapping[str, Any]) -> bytes | None:
+    """The body where all of it is here and nobody has asked for it; else it is to be received."""
+    cycle = _cycle(scope)
+    return None if cycle is None or cycle.more_body else bytes(cycle.body)
+
+
+def _cycle(scope: Mapping[str, Any]) -> RequestResponseCycle | None:
+    extensions = scope.get("extensions")
+    return None if extensions is None else extensions.get(WHOLE_ANSWER)

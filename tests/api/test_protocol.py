@@ -26,6 +26,11 @@ async def served(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/whole":
         assert protocol.answer(scope, HEAD, b"body")
         return
+    if scope["path"] == "/body":
+        whole = protocol.whole_body(scope)
+        told = b"not yet" if whole is None else whole
+        assert protocol.answer(scope, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(told), told)
+        return
     if scope["path"] == "/usual":
         headers = [(b"location", b"/there"), (b"content-length", b"4")]
         await send({"type": "http.response.start", "status": 302, "headers": headers})
@@ -133,6 +138,12 @@ async def test_a_kept_connection_serves_on_after_a_whole_answer(port: int) -> No
         assert b"connection" not in head
         assert await reader.readexactly(4) == b"body"
     writer.close()
+
+
+async def test_a_body_that_came_with_its_head_is_at_hand(port: int) -> None:
+    head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\n"
+    assert (await answer_to(port, head + b"abcd")).endswith(b"\r\n\r\nabcd")
+    assert (await answer_to(port, head + b"ab")).endswith(b"\r\n\r\nnot yet")
 
 
 async def test_another_server_is_answered_as_usual() -> None:

@@ -16,6 +16,7 @@ from app.api.hot.answers import rendered, request_id, send_whole
 from app.api.hot.detour import Detour
 from app.api.hot.keys import KeyCache
 from app.api.middleware import MAX_BODY, Incoming
+from app.api.protocol import whole_body
 from app.kit.errors import FieldError, Unprocessable
 from app.resources import Resources
 from app.settings import get_keyring
@@ -49,7 +50,7 @@ class Events:
         headers = dict(scope["headers"])
         try:
             self._detour.check(scope)
-            body = await self._take(headers, receive)
+            body = await self._take(scope, headers, receive)
         except Exception as error:  # noqa: BLE001 - it is told and logged there
             await self._detour.refuse(error, scope, receive, send)
             return
@@ -57,19 +58,23 @@ class Events:
         await send_whole(scope, send, self._head + own, body)
         self._detour.count("POST", 200, started)
 
-    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    async def _take(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
         principal = await self._keys.find(headers.get(b"authorization"))
         require_scope(principal, "write")
-        incoming = Incoming(receive, MAX_BODY)
-        incoming.check_length(headers.get(b"content-length"))
-        given = read(await _body(incoming), headers.get(b"content-type", b""))
+        # Mostly it came with the head; what may be late is waited for under a time-out, which costs more than the rest.
+        body = whole_body(scope)
+        if body is None or len(body) > MAX_BODY:
+            body = await _body(receive, headers)
+        given = read(body, headers.get(b"content-type", b""))
         answers = await intake.take(
             self._tracker, given, merchant_id=principal.merchant_id, received_us=time.time_ns() // 1_000
         )
         return _encode(EventsOut(data=answers, livemode=principal.livemode))
 
 
-async def _body(incoming: Incoming) -> bytes:
+async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+    incoming = Incoming(receive, MAX_BODY)
+    incoming.check_length(headers.get(b"content-length"))
     parts = []
     while not incoming.is_whole:
         message = await incoming.receive()

@@ -16,7 +16,7 @@ from collections import Counter
 from itertools import cycle
 
 import msgspec
-import psutil
+import psutil  # type: ignore[import-untyped]  # comes with the embedded servers, without types
 import uvloop
 
 from benchmarks.load.plan import MOST_NUMBER, NUMBER, Plan, Report

@@ -35,16 +35,28 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        began_in_head = self._in_head
         super().data_received(data)
         if not self._in_head:
+            self._mind_the_idle()
             return
         # A clock only for heads that come in pieces: nearly all come whole.
         if self._patience is None:
             self._patience = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
-        self._head_size += len(data)
+        # What came before the head in the same piece is a body's.
+        self._head_size += len(data) if began_in_head else 0
         if self._head_size > MOST_HEAD and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
+
+    def _mind_the_idle(self) -> None:
+        """Bytes that are no request, or what is left of a body, end the server's own patience with idle connections."""
+        cycle: RequestResponseCycle | None = self.cycle
+        answered = cycle is not None and cycle.response_complete and not self.pipeline
+        if answered and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_message_begin(self) -> None:
         self._in_head, self._head_size = True, 0
@@ -56,7 +68,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not None:
             # Before the application runs: its task has only been made.
-            self.scope["extensions"] = {WHOLE_ANSWER: self.cycle}  # type: ignore[dict-item]  # our own: not described
+            # This, not the cycle: that one has the scope, and the two would be garbage that only a collector finds.
+            self.scope["extensions"] = {WHOLE_ANSWER: self}  # type: ignore[dict-item]  # our own: not described
 
     def _calm(self) -> None:
         if self._patience is not None:
@@ -99,5 +112,9 @@ def whole_body(scope: Mapping[str, Any]) -> bytes | None:
 
 
 def _cycle(scope: Mapping[str, Any]) -> RequestResponseCycle | None:
+    """This request's; None where another server runs it, or where a later one has been read meanwhile."""
     extensions = scope.get("extensions")
-    return None if extensions is None else extensions.get(WHOLE_ANSWER)
+    protocol = None if extensions is None else extensions.get(WHOLE_ANSWER)
+    if protocol is None or protocol.cycle is None or protocol.cycle.scope is not scope:
+        return None
+    return protocol.cycle  # type: ignore[no-any-return]  # the protocol is not described

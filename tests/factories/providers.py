@@ -50,13 +50,15 @@ def alipay_settings(**values: str) -> AlipaySettings:
 
 @dataclass(slots=True)
 class WechatFake:
-    """`state` of new bills; `error` instead of making one; `after` may spoil an answer on its way out."""
+    """`state` of new bills; `error` instead of making one, `look_error` of telling of one; `after` may spoil an answer
+    on its way out."""
 
     settings: WechatSettings = field(default_factory=wechat_settings)
     bills: Books = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     state: str = "WAIT_USER_CONFIRM"
     error: tuple[int, str] | None = None
+    look_error: tuple[int, str] | None = None
     after: Callable[[httpx.Response], httpx.Response] = lambda answer: answer
 
     def client(self) -> httpx.AsyncClient:
@@ -94,6 +96,8 @@ class WechatFake:
         return 200, self._shown(key)
 
     def _look(self, key: str) -> tuple[int, dict[str, Any]]:
+        if self.look_error is not None:
+            return self.look_error[0], {"code": self.look_error[1], "message": "出错了"}
         return (200, self._shown(key)) if key in self.bills else (404, {"code": "NOT_FOUND", "message": "记录不存在"})
 
     def _shown(self, key: str) -> dict[str, Any]:
@@ -130,13 +134,15 @@ class WechatFake:
 
 @dataclass(slots=True)
 class AlipayFake:
-    """`error` is the sub_code of a call that is refused, `executes`: though it carried the transfer out."""
+    """`error` is the sub_code of a call that is refused, `executes`: though it carried the transfer out; `look_error`
+    that of a query."""
 
     settings: AlipaySettings = field(default_factory=alipay_settings)
     orders: Books = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     status: str = "SUCCESS"
     error: str | None = None
+    look_error: str | None = None
     executes: bool = False
     forge: bool = False
 
@@ -159,6 +165,8 @@ class AlipayFake:
         return self._shown(wanted["out_biz_no"]) if self.error is None else _failed(self.error)
 
     def _look(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        if self.look_error is not None:
+            return _failed(self.look_error)
         known = wanted["out_biz_no"] in self.orders
         return self._shown(wanted["out_biz_no"]) if known else _failed("ORDER_NOT_EXIST")
 

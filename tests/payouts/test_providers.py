@@ -11,6 +11,7 @@ import pytest
 from app.payouts.rails import calls
 from app.payouts.rails.alipay import AlipayRail
 from app.payouts.rails.protocol import Answer, Rail, Transfer
+from app.payouts.rails.rules import next_move
 from app.payouts.rails.wechat import WechatRail
 from tests.factories.providers import AlipayFake, WechatFake, wechat_settings
 from tests.factories.rsa_keys import key_pair, private_pem
@@ -181,6 +182,27 @@ async def test_alipay_errors(error: str, expected: str) -> None:
 @pytest.mark.parametrize(("status", "expected"), [("DEALING", "processing"), ("FAIL", "failed"), ("NEW", "unknown")])
 async def test_alipay_states(status: str, expected: str) -> None:
     assert (await turn(alipay(AlipayFake(status=status)), TO_ALIPAY)).state == expected
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 4, 9])
+@pytest.mark.parametrize("cancelling", [False, True])
+@pytest.mark.parametrize("code", ["PARAM_ERROR", "NO_AUTH", "SYSTEM_ERROR"])
+async def test_a_question_that_is_refused_settles_nothing_and_sends_nothing(
+    code: str, cancelling: bool, attempts: int
+) -> None:
+    of_wechat, of_alipay = WechatFake(look_error=(400, code)), AlipayFake(look_error=code)
+    for rail, transfer in ((wechat(of_wechat), TRANSFER), (alipay(of_alipay), TO_ALIPAY)):
+        answer = await turn(rail, transfer, is_new=False, cancelling=cancelling)
+        assert (answer.state, code in (answer.reason or "")) == ("unknown", True)
+        assert next_move(answer, attempts=attempts, cancelling=cancelling).status == "unknown"
+        assert (await calls.look(rail, KEY)).state == "unknown"
+    assert of_wechat.calls == {"GET": 2}
+    assert of_alipay.calls == {"alipay.fund.trans.common.query": 2}
+
+
+async def test_a_refusal_that_cannot_be_confirmed_is_unknown() -> None:
+    fake = WechatFake(error=(400, "PARAM_ERROR"), look_error=(400, "PARAM_ERROR"))
+    assert (await turn(wechat(fake))).state == "unknown"
 
 
 async def test_what_alipay_did_not_sign_is_no_answer() -> None:

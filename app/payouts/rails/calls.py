@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 
 import httpx
 
@@ -22,7 +23,7 @@ async def turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool
 
 async def look(rail: Rail, key: str) -> Answer:
     """As `turn`, but only asks."""
-    return await _guarded(rail.query(key), key)
+    return await _guarded(_query(rail, key), key)
 
 
 async def _guarded(call: Awaitable[Answer], key: str) -> Answer:
@@ -36,11 +37,17 @@ async def _guarded(call: Awaitable[Answer], key: str) -> Answer:
         return Answer("unknown", reason=f"no usable answer: {error}")
 
 
+async def _query(rail: Rail, key: str) -> Answer:
+    """An error in answer to a question is the question's: of the transfer it says nothing."""
+    answer = await rail.query(key)
+    return replace(answer, state="unknown") if answer.state in {"refused", "not_now"} else answer
+
+
 async def _turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool) -> Answer:
     if cancelling:
         return await _give_up(rail, transfer)
     if not is_new:
-        known = await rail.query(transfer.key)
+        known = await _query(rail, transfer.key)
         if known.state != "not_found":
             return known
     sent = await rail.send(transfer)
@@ -49,13 +56,13 @@ async def _turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: boo
 
 async def _confirm_refusal(rail: Rail, transfer: Transfer, sent: Answer) -> Answer:
     """A provider also refuses a key that it has carried out: only one that it does not know was really refused."""
-    known = await rail.query(transfer.key)
+    known = await _query(rail, transfer.key)
     return sent if known.state == "not_found" else known
 
 
 async def _give_up(rail: Rail, transfer: Transfer) -> Answer:
-    known = await rail.query(transfer.key)
+    known = await _query(rail, transfer.key)
     if known.state in {"awaiting_payee", "processing"}:
         await rail.cancel(transfer.key)
-        return await rail.query(transfer.key)
+        return await _query(rail, transfer.key)
     return known

@@ -16,6 +16,7 @@ from app.kit import ids
 from app.kit.errors import Unavailable
 from app.models import Job, JobPoster, PosterTemplate
 from app.poster import BUILTIN, PosterInput, Template, read_back
+from app.poster.process import DrawingFault, too_slow
 from app.referrals import poster_jobs
 from app.resources import Resources
 from app.worker.posters import draw_posters, forget_posters
@@ -162,6 +163,42 @@ async def test_a_busy_renderer_is_asked_again_and_loses_no_poster(
         assert await draw_posters(resources) == 0
     waiting = await look(api, job)
     assert (waiting["status"], waiting["done"], waiting["failed"]) == ("running", 0, 0)
+
+
+@pytest.mark.usefixtures("alone")
+async def test_what_cannot_be_drawn_fails_alone_and_what_was_drawn_beside_it_is_kept(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Moody:
+        """One poster after another: drawn, too slow, faulty, deadly, sent away."""
+
+        def __init__(self) -> None:
+            died = Unavailable("renderer_failed", "The picture could not be drawn; try again.", retry_after=5)
+            busy = Unavailable("renderer_busy", "Too many pictures are being drawn; try again.", retry_after=1)
+            self.answers: list[Exception | bytes] = [b"x", too_slow(), DrawingFault("Traceback"), died, busy, b"y"]
+
+        async def render(self, _template: Template, _poster: PosterInput, _format: str) -> bytes:
+            answer = self.answers.pop(0)
+            if isinstance(answer, bytes):
+                return answer
+            raise answer
+
+    campaign_id, people, codes = await make_crowd(resources, merchant, 5)
+    job = await ask(api, campaign_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(resources, "renderer", Moody())
+        assert await draw_posters(resources) == 4
+        waiting = await look(api, job)
+        assert (waiting["status"], waiting["done"], waiting["failed"]) == ("running", 1, 3)
+        async with resources.db.system() as session:
+            await session.execute(update(Job).where(Job.id == job["id"]).values(leased_until=func.now() - timedelta(1)))
+        assert await draw_posters(resources) == 1
+    done = await look(api, job)
+    assert (done["status"], done["done"], done["failed"]) == ("done", 2, 3)
+    reasons = ["renderer_too_slow", "renderer_fault", "renderer_fault"]
+    expected = [{"participant_id": who, "code": code} for who, code in zip(people[1:4], reasons, strict=True)]
+    assert done["failures"] == expected
+    assert set((await archive(api, done)).namelist()) == {f"{codes[0]}.jpg", f"{codes[4]}.jpg"}
 
 
 @pytest.mark.usefixtures("alone")

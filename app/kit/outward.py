@@ -24,7 +24,9 @@ async def resolve(host: str, port: int) -> list[Address]:
 
 
 def new_client(timeout: float) -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False)
+    # Connections are kept by address: two hosts behind one would share what was encrypted for the first.
+    alone = httpx.Limits(max_connections=100, max_keepalive_connections=0)
+    return httpx.AsyncClient(timeout=timeout, follow_redirects=False, trust_env=False, limits=alone)
 
 
 async def request(

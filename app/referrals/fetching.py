@@ -14,7 +14,7 @@ TIMEOUT = 5.0
 MOST_REDIRECTS = 3
 _TYPES = ("image/", "application/octet-stream")
 # What may pass by itself; every other refusal of a host stands.
-_PASSING = frozenset({408, 425, 429})
+_PASSING = frozenset({408, 421, 425, 429})
 
 
 class FetchError(Exception):

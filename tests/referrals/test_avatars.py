@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -226,6 +227,36 @@ async def test_a_redirect_into_a_private_network_is_not_followed(host: Host) -> 
         with pytest.raises(FetchError, match="does not lead to the public Internet"):
             await fetching.fetch(client, host.url(), development=False)
     assert host.asked == [PATH]
+
+
+async def test_hosts_behind_one_address_share_no_connection() -> None:
+    taken = 0
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal taken
+        taken += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 1\r\n\r\nx")
+        writer.close()
+
+    async def resolve(_name: str, _port: int) -> list[Address]:
+        return [ipaddress.ip_address("127.0.0.1")]
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server, outward.new_client(5) as client:
+        port = server.sockets[0].getsockname()[1]
+        for name in ("one.example", "other.example"):
+            await fetching.fetch(client, f"http://{name}:{port}/", development=True, resolve=resolve)
+    assert taken == 2
+
+
+@pytest.mark.parametrize("status", [408, 421, 425, 429, 500, 503])
+async def test_a_refusal_that_may_pass_is_not_final(host: Host, status: int) -> None:
+    host.serve(b"", status=status)
+    async with outward.new_client(5) as client:
+        with pytest.raises(FetchError) as raised:
+            await fetching.fetch(client, host.url(), development=True)
+    assert not raised.value.final
 
 
 async def test_a_host_that_does_not_answer_is_tried_again() -> None:

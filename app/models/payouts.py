@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, SmallInteger, String, Text, func, text
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
@@ -147,7 +147,7 @@ class Payout(TenantRow, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     paid_at: Mapped[Instant | None]
     rail: Mapped[str | None] = mapped_column(String(16))
-    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[Instant | None]
     leased_until: Mapped[Instant | None]
     moved_at: Mapped[Instant | None]

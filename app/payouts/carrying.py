@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.rows import get_row
@@ -23,7 +23,16 @@ from app.payouts.rails import rules
 from app.payouts.rails.comparing import Recorded
 from app.payouts.rails.protocol import Answer, Transfer
 
-OPEN = ("created", "submitting", "awaiting_payee", "unknown")
+OPEN = rules.OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A payout that was claimed, before anything sealed of it is read: what cannot be read stops only itself."""
+
+    merchant_id: str
+    payout_id: str
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class Claim:
     rail: str
     number: int
     cancelling: bool
+    trusts_not_found: bool
     transfer: Transfer
     credentials: PayoutRail | None
     now: datetime
@@ -48,29 +58,50 @@ def _same(model: Any) -> Any:
     return model.merchant_id == Payout.merchant_id
 
 
-_Row = Row[tuple[Payout, PayeeAccount, PayoutRail, int]]
+_Row = Row[tuple[Payout, PayeeAccount, PayoutRail, int, datetime | None]]
 _SENT = (
-    select(Payout, PayeeAccount, PayoutRail, Merchant.clock_offset_seconds)
+    select(Payout, PayeeAccount, PayoutRail, Merchant.clock_offset_seconds, PayoutBatch.sent_at)
     .join(Merchant, Merchant.id == Payout.merchant_id)
     .join(PayeeAccount, _same(PayeeAccount) & (PayeeAccount.id == Payout.payee_account_id))
+    .join(PayoutBatch, _same(PayoutBatch) & (PayoutBatch.id == Payout.batch_id))
     .outerjoin(PayoutRail, _same(PayoutRail) & (PayoutRail.kind == Payout.rail))
 )
 
 
-async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
+async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Taken]:
     """Take due payouts for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
     tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
     due = (
-        _SENT.where(Payout.due_at <= tenant_now, Payout.status.in_(OPEN))
+        select(Payout.merchant_id, Payout.id, tenant_now.label("now"))
+        .join(Merchant, Merchant.id == Payout.merchant_id)
+        .where(Payout.due_at <= tenant_now, Payout.status.in_(OPEN))
         .where(Payout.leased_until.is_(None) | (Payout.leased_until <= func.now()))
         .order_by(Payout.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Payout)
+        .cte("due")
     )
-    rows = (await session.execute(due)).all()
-    claims = [_claim(row, until=func.now() + timedelta(seconds=seconds)) for row in rows]
-    await session.flush()
-    return claims
+    is_first = Payout.status == "created"
+    take = (
+        update(Payout)
+        .where(Payout.merchant_id == due.c.merchant_id, Payout.id == due.c.id)
+        .values(
+            status=case((is_first, "submitting"), else_=Payout.status),
+            moved_at=case((is_first, due.c.now), else_=Payout.moved_at),
+            attempts=Payout.attempts + 1,
+            leased_until=func.now() + timedelta(seconds=seconds),  # the database's clock: workers' may differ
+        )
+        .returning(Payout.merchant_id, Payout.id, Payout.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    return [Taken(*row) for row in (await session.execute(take)).all()]
+
+
+async def unseal(session: AsyncSession, taken: Taken) -> Claim | None:
+    """What the turn needs; None where the claim is not the newest one any more."""
+    wanted = _SENT.where(Payout.merchant_id == taken.merchant_id, Payout.id == taken.payout_id)
+    row = (await session.execute(wanted.where(Payout.attempts == taken.number))).one_or_none()
+    return None if row is None else _as_claim(row)
 
 
 async def look(session: AsyncSession, *, merchant_id: str, batch_id: str | None) -> list[tuple[Claim, Recorded]]:
@@ -80,7 +111,7 @@ async def look(session: AsyncSession, *, merchant_id: str, batch_id: str | None)
         batch = await queries.get_batch(session, merchant_id=merchant_id, batch_id=batch_id)
         wanted = wanted.where(Payout.batch_id == batch.id)
     rows = (await session.execute(wanted.order_by(Payout.id))).all()
-    return [(_as_claim(row), Recorded(row[0].id, row[0].status, row[0].amount_minor)) for row in rows]
+    return [(claim, _as_recorded(row, claim)) for row in rows for claim in [_as_claim(row)]]
 
 
 async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool:
@@ -100,23 +131,31 @@ async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool
     return True
 
 
-def _claim(row: _Row, *, until: Any) -> Claim:
-    payout, _, _, offset = row
-    if payout.status == "created":
-        payout.status, payout.moved_at = "submitting", clock.tenant_now(offset)
-    payout.attempts += 1
-    payout.leased_until = until  # the database's clock: workers' may differ
-    return _as_claim(row)
-
-
 def _as_claim(row: _Row) -> Claim:
-    payout, payee, credentials, offset = row
+    payout, payee, credentials, offset, sent_at = row
+    now = clock.tenant_now(offset)
     transfer = Transfer(
         rules.transfer_key(payout.id), payout.amount_minor, payout.currency, payee.account, payee.real_name, "佣金"
     )
-    place = (payout.merchant_id, payout.id, payout.batch_id, payout.rail or "")
-    now = clock.tenant_now(offset)
-    return Claim(*place, payout.attempts, payout.cancel_asked_at is not None, transfer, credentials, now)
+    return Claim(
+        merchant_id=payout.merchant_id,
+        payout_id=payout.id,
+        batch_id=payout.batch_id,
+        rail=payout.rail or "",
+        number=payout.attempts,
+        cancelling=payout.cancel_asked_at is not None,
+        trusts_not_found=rules.trusts_not_found(
+            external_id=payout.external_id, sent_at=sent_at, cancel_asked_at=payout.cancel_asked_at, now=now
+        ),
+        transfer=transfer,
+        credentials=credentials,
+        now=now,
+    )
+
+
+def _as_recorded(row: _Row, claim: Claim) -> Recorded:
+    is_told = rules.is_still_told(sent_at=row[4], now=claim.now)
+    return Recorded(claim.payout_id, row[0].status, claim.transfer.amount_minor, is_told)
 
 
 def _follow(payout: Payout, answer: Answer, move: rules.Move, now: datetime) -> None:

@@ -13,6 +13,7 @@ from app.models import PayeeAccount, Payout, PayoutBatch
 from app.payouts import acting, queries, reconciliation, rules
 from app.payouts.locks import lock_batches
 from app.payouts.rails import credentials
+from app.payouts.rails.rules import OPEN
 from app.payouts.service import move_withdrawals
 
 SANDBOX = "sandbox"
@@ -54,14 +55,16 @@ async def send(
 
 
 async def give_up(session: AsyncSession, *, merchant_id: str, payout_id: str, actor_id: str, now: datetime) -> Payout:
-    """Ask the provider to close a transfer that its payee has not confirmed; whether it could, the worker finds out."""
+    """Ask that an open transfer be given up: nothing is sent for it any more. Whether its provider has it, and could
+    close it, the worker finds out.
+    """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="cancel")
     payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
     await session.refresh(payout, with_for_update=True)
     if payout.cancel_asked_at is not None:
         return payout
-    if payout.status != "awaiting_payee":
-        detail = f"The payout is {payout.status}; only one that awaits its payee can be given up."
+    if payout.rail is None or payout.status not in OPEN:
+        detail = f"The payout is {payout.status}; only one that a provider has and has not settled can be given up."
         raise Conflict(f"payout_{payout.status}", detail)
     payout.cancel_asked_at, payout.due_at = now, now
     acting.record(

@@ -9,7 +9,7 @@ import httpx
 
 from app.kit import logging, outward
 from app.payouts import carrying
-from app.payouts.carrying import Claim
+from app.payouts.carrying import Claim, Taken
 from app.payouts.rails import calls, opening
 from app.payouts.rails.protocol import Answer, Rail
 from app.resources import Resources
@@ -27,20 +27,24 @@ async def carry_payouts(resources: Resources) -> int:
         claims = await carrying.claim(session, limit=CALLS_AT_ONCE, seconds=CLAIM_SECONDS)
     if claims:
         async with outward.new_client(CALL_TIMEOUT) as client, asyncio.TaskGroup() as group:
-            for claim in claims:
-                group.create_task(_carry(resources, client, claim))
+            for taken in claims:
+                group.create_task(_carry(resources, client, taken))
     return len(claims)
 
 
-async def _carry(resources: Resources, client: httpx.AsyncClient, claim: Claim) -> None:
+async def _carry(resources: Resources, client: httpx.AsyncClient, taken: Taken) -> None:
     """One payout's fault is logged and counted, and keeps no other from its turn; its claim runs out."""
     try:
+        async with resources.db.tenant(taken.merchant_id) as session:
+            claim = await carrying.unseal(session, taken)
+        if claim is None:
+            return
         answer = await _ask(resources, client, claim)
         async with resources.db.tenant(claim.merchant_id) as session:
             await carrying.record(session, claim=claim, answer=answer)
     except Exception:  # whatever it is, the next one's money does not hang on it
         FAILURES.labels("carry_payouts").inc()
-        log.exception("payout_turn_failed", payout_id=claim.payout_id)
+        log.exception("payout_turn_failed", payout_id=taken.payout_id)
 
 
 async def _ask(resources: Resources, client: httpx.AsyncClient, claim: Claim) -> Answer:
@@ -48,7 +52,13 @@ async def _ask(resources: Resources, client: httpx.AsyncClient, claim: Claim) ->
         rail = rail_of(resources, client, claim)
     except ValueError as error:
         return Answer("not_now", reason=str(error))
-    return await calls.turn(rail, claim.transfer, is_new=claim.number == 1, cancelling=claim.cancelling)
+    return await calls.turn(
+        rail,
+        claim.transfer,
+        is_new=claim.number == 1,
+        cancelling=claim.cancelling,
+        trusts_not_found=claim.trusts_not_found,
+    )
 
 
 def rail_of(resources: Resources, client: httpx.AsyncClient, claim: Claim) -> Rail:

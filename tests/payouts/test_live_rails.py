@@ -39,7 +39,10 @@ async def sent(counter: Counter, kind: str, settings: credentials.Settings) -> N
 async def claimed(counter: Counter) -> carrying.Claim:
     async with counter.resources.db.system() as session:
         found = await carrying.claim(session, limit=99, seconds=60)
-    return next(each for each in found if each.merchant_id == counter.merchant_id)
+        taken = next(each for each in found if each.merchant_id == counter.merchant_id)
+        claim = await carrying.unseal(session, taken)
+    assert claim is not None
+    return claim
 
 
 @pytest.mark.parametrize("kind", ["wechat", "alipay"])

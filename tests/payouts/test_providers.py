@@ -173,7 +173,12 @@ async def test_alipays_system_error_is_asked_after_and_not_sent_again() -> None:
 
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [("PAYEE_NOT_EXIST", "refused"), ("PAYER_BALANCE_NOT_ENOUGH", "not_now"), ("SYSTEM_ERROR", "unknown")],
+    [
+        ("PAYEE_NOT_EXIST", "refused"),
+        ("NO_ACCOUNT_RECEIVE_PERMISSION", "refused"),
+        ("PAYER_BALANCE_NOT_ENOUGH", "not_now"),
+        ("SYSTEM_ERROR", "unknown"),
+    ],
 )
 async def test_alipay_errors(error: str, expected: str) -> None:
     assert (await turn(alipay(AlipayFake(error=error)), TO_ALIPAY)).state == expected
@@ -198,6 +203,20 @@ async def test_a_question_that_is_refused_settles_nothing_and_sends_nothing(
         assert (await calls.look(rail, KEY)).state == "unknown"
     assert of_wechat.calls == {"GET": 2}
     assert of_alipay.calls == {"alipay.fund.trans.common.query": 2}
+
+
+@pytest.mark.parametrize("cancelling", [False, True])
+async def test_not_found_of_a_transfer_that_may_have_been_made_sends_nothing(cancelling: bool) -> None:
+    fake = WechatFake()
+    answer = await calls.turn(wechat(fake), TRANSFER, is_new=False, cancelling=cancelling, trusts_not_found=False)
+    assert (answer.state, fake.calls) == ("unknown", {"GET": 1})
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_what_is_given_up_is_never_sent(is_new: bool) -> None:
+    fake = WechatFake()
+    assert (await turn(wechat(fake), is_new=is_new, cancelling=True)).state == "not_found"
+    assert fake.calls == {"GET": 1}
 
 
 async def test_a_refusal_that_cannot_be_confirmed_is_unknown() -> None:

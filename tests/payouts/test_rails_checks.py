@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from app.payouts import carrying, checkup
 from app.payouts.rails import comparing
 from app.payouts.rails.comparing import Recorded
 from app.payouts.rails.protocol import Answer, State
-from app.payouts.rails.rules import PAYEE_WAITS, WAITS, next_move, transfer_key
+from app.payouts.rails.rules import PAYEE_WAITS, WAITS, next_move, transfer_key, trusts_not_found
 from app.resources import Resources
 from app.worker import payouts as worker
 from tests.factories import MerchantFixture
+from tests.factories.payables import NOW
 from tests.factories.rails import Counter, open_counter
 
 ALWAYS = 10_000
@@ -107,6 +109,39 @@ def test_waiting_grows_and_never_ends() -> None:
     assert moves == [*WAITS, WAITS[-1], WAITS[-1]]
     assert next_move(Answer("awaiting_payee"), attempts=99, cancelling=False).wait == PAYEE_WAITS[-1]
     assert next_move(Answer("awaiting_payee"), attempts=1, cancelling=True).wait == WAITS[0]
+
+
+def test_of_an_old_transfer_not_found_says_nothing() -> None:
+    old = Recorded("pay_1", "paid", 700, is_still_told=False)
+    assert comparing.differences([(old, Answer("not_found"))]) == []
+    assert len(comparing.differences([(old, Answer("failed"))])) == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "sent_days_ago", "given_up_minutes_ago", "trusted"),
+    [
+        (None, 0, None, True),
+        (None, 28, None, True),
+        (None, 29, None, False),
+        ("1330", 0, None, False),
+        (None, 0, 4, False),
+        (None, 0, 5, True),
+        ("1330", 0, 5, False),
+        (None, 30, 5, False),
+    ],
+)
+def test_when_not_found_means_that_none_was_made(
+    known: str | None, sent_days_ago: int, given_up_minutes_ago: int | None, trusted: bool
+) -> None:
+    asked = None if given_up_minutes_ago is None else NOW - timedelta(minutes=given_up_minutes_ago)
+    sent_at = NOW - timedelta(days=sent_days_ago)
+    assert trusts_not_found(external_id=known, sent_at=sent_at, cancel_asked_at=asked, now=NOW) == trusted
+
+
+@pytest.mark.parametrize(("attempts", "status"), [(1, "unknown"), (3, "unknown"), (4, "failed"), (40_000, "failed")])
+def test_what_is_given_up_and_not_found_is_believed_late(attempts: int, status: str) -> None:
+    assert next_move(Answer("not_found"), attempts=attempts, cancelling=True).status == status
+    assert next_move(Answer("not_found"), attempts=attempts, cancelling=False).status == "unknown"
 
 
 @pytest.mark.parametrize(("attempts", "status"), [(1, "failed"), (2, "unknown"), (3, "unknown"), (4, "failed")])

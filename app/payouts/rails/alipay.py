@@ -53,7 +53,6 @@ _NOT_NOW = frozenset(
         "EXCEED_LIMIT_DC_RECEIVED",
         "REQUEST_PROCESSING",
         "PRODUCT_NOT_SIGN",
-        "NO_ACCOUNT_RECEIVE_PERMISSION",
     }
 )
 

@@ -16,9 +16,16 @@ log = logging.get(__name__)
 PATIENCE = 30.0
 
 
-async def turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool) -> Answer:
-    """Never raises for what a provider does. `is_new`: claimed for the first time, so that no call was ever made."""
-    return await _guarded(_turn(rail, transfer, is_new=is_new, cancelling=cancelling), transfer.key)
+async def turn(
+    rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool, trusts_not_found: bool = True
+) -> Answer:
+    """Never raises for what a provider does. `is_new`: claimed for the first time, so that no call was ever made.
+
+    `cancelling`: nothing is sent. `trusts_not_found`: that there is no such transfer means that none was made.
+    """
+    if is_new and not cancelling:
+        return await _guarded(_send(rail, transfer), transfer.key)
+    return await _guarded(_turn(rail, transfer, cancelling, trusts_not_found), transfer.key)
 
 
 async def look(rail: Rail, key: str) -> Answer:
@@ -43,13 +50,16 @@ async def _query(rail: Rail, key: str) -> Answer:
     return replace(answer, state="unknown") if answer.state in {"refused", "not_now"} else answer
 
 
-async def _turn(rail: Rail, transfer: Transfer, *, is_new: bool, cancelling: bool) -> Answer:
+async def _turn(rail: Rail, transfer: Transfer, cancelling: bool, trusts_not_found: bool) -> Answer:
+    known = await _query(rail, transfer.key)
+    if known.state == "not_found" and not trusts_not_found:
+        return _doubted(known)
     if cancelling:
-        return await _give_up(rail, transfer)
-    if not is_new:
-        known = await _query(rail, transfer.key)
-        if known.state != "not_found":
-            return known
+        return await _give_up(rail, transfer, known)
+    return await _send(rail, transfer) if known.state == "not_found" else known
+
+
+async def _send(rail: Rail, transfer: Transfer) -> Answer:
     sent = await rail.send(transfer)
     return await _confirm_refusal(rail, transfer, sent) if sent.state in {"refused", "not_now"} else sent
 
@@ -60,9 +70,13 @@ async def _confirm_refusal(rail: Rail, transfer: Transfer, sent: Answer) -> Answ
     return sent if known.state == "not_found" else known
 
 
-async def _give_up(rail: Rail, transfer: Transfer) -> Answer:
-    known = await _query(rail, transfer.key)
-    if known.state in {"awaiting_payee", "processing"}:
-        await rail.cancel(transfer.key)
-        return await _query(rail, transfer.key)
-    return known
+async def _give_up(rail: Rail, transfer: Transfer, known: Answer) -> Answer:
+    if known.state not in {"awaiting_payee", "processing"}:
+        return known
+    await rail.cancel(transfer.key)
+    return _doubted(await _query(rail, transfer.key))
+
+
+def _doubted(answer: Answer) -> Answer:
+    """Of a transfer that may have been made: that it is not found says nothing."""
+    return replace(answer, state="unknown") if answer.state == "not_found" else answer

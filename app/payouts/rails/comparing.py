@@ -16,6 +16,8 @@ class Recorded:
     payout_id: str
     status: str
     amount_minor: int
+    # Of an older transfer its provider no longer tells: that it is not found says nothing.
+    is_still_told: bool = True
 
 
 def differences(pairs: Iterable[tuple[Recorded, Answer]]) -> list[Difference]:
@@ -29,6 +31,8 @@ def _difference(recorded: Recorded, answer: Answer) -> Difference | None:
     there = amount if answer.amount_minor is None else answer.amount_minor
     if answer.state not in {"unknown", "not_found", "failed", "refused"} and there != amount:
         return Difference("the provider's transfer is of the payout's amount", recorded.payout_id, amount, there)
+    if answer.state == "not_found" and not recorded.is_still_told:
+        return None
     if answer.state not in SETTLED_THERE or recorded.status not in {"paid", "failed"}:
         return None
     paid_here, paid_there = recorded.status == "paid", answer.state == "paid"

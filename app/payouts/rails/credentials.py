@@ -11,13 +11,15 @@ import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit.errors import FieldError, Unprocessable
-from app.models import PayoutRail
+from app.kit.errors import Conflict, FieldError, Unprocessable
+from app.models import Payout, PayoutRail
 from app.payouts import acting
+from app.payouts.locks import lock_batches
+from app.payouts.rails import rules
 from app.payouts.rails.protocol import Kind
 
 MIN_BITS = 2_048
@@ -68,15 +70,21 @@ class SandboxSettings:
 Settings = WechatSettings | AlipaySettings | SandboxSettings
 TYPES: dict[Kind, type[Settings]] = {"wechat": WechatSettings, "alipay": AlipaySettings, "sandbox": SandboxSettings}
 _PRIVATE, _PUBLIC = ("private_key",), ("public_key", "alipay_public_key")
+# Whose transfers a provider tells of: under another account it would say that there are none.
+_ACCOUNT = ("mch_id", "app_id")
 T = TypeVar("T", bound=Settings)
 
 
 async def save(
     session: AsyncSession, *, merchant_id: str, settings: Settings, actor_id: str, now: datetime
 ) -> PayoutRail:
-    """In place of what was there; `actor_id` is a user or a key. Unprocessable where a key cannot be read."""
+    """In place of what was there; `actor_id` is a user or a key. Unprocessable where a key cannot be read.
+
+    Conflict `payout_rail_in_use` where it is another account, while payouts by the one before are open.
+    """
     kind = kind_of(settings)
     _check_keys(settings)
+    await _require_same_account(session, merchant_id, kind, settings)
     row = {
         "merchant_id": merchant_id,
         "kind": kind,
@@ -124,6 +132,22 @@ def view(row: PayoutRail) -> dict[str, Any]:
         "changed_at": row.changed_at,
         "created_at": row.created_at,
     }
+
+
+async def _require_same_account(session: AsyncSession, merchant_id: str, kind: Kind, settings: Settings) -> None:
+    """Under the lock of whoever sends a batch, which hands payouts to the rail."""
+    await lock_batches(session, merchant_id)
+    stored = await session.get(PayoutRail, (merchant_id, kind), populate_existing=True)
+    if stored is None or _account(read(stored, TYPES[kind])) == _account(settings):
+        return
+    of_rail = (Payout.merchant_id == merchant_id, Payout.rail == kind, Payout.status.in_(rules.OPEN))
+    if await session.scalar(select(exists().where(*of_rail))):
+        detail = "Payouts by the present account are under way: only its keys can be changed until they are settled."
+        raise Conflict("payout_rail_in_use", detail)
+
+
+def _account(settings: Settings) -> tuple[str | None, ...]:
+    return tuple(getattr(settings, name, None) for name in _ACCOUNT)
 
 
 def kind_of(settings: Settings) -> Kind:

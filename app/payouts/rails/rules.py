@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from app.payouts.rails.protocol import Answer
 
 Status = Literal["submitting", "awaiting_payee", "unknown", "paid", "failed"]
 
+OPEN = ("created", "submitting", "awaiting_payee", "unknown")
+# WeChat Pay tells of a bill for 30 days; from then on, that there is none means nothing.
+TOLD_FOR = timedelta(days=29)
+# Longer than a claim holds: what was on its way when the transfer was given up has arrived by then.
+GIVEN_UP_AFTER = timedelta(minutes=5)
 # After the n-th time that nothing was settled, ask again after so long; the last one for ever.
 WAITS = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3_600))
 # A person has to look at a phone: asking more often than that helps nobody.
@@ -32,11 +37,26 @@ def transfer_key(payout_id: str) -> str:
     return f"ivt{payout_id.rpartition('_')[2]}"
 
 
+def is_still_told(*, sent_at: datetime | None, now: datetime) -> bool:
+    """Whether a provider still knows each transfer of a batch that was handed over then."""
+    return sent_at is not None and now - sent_at < TOLD_FOR
+
+
+def trusts_not_found(
+    *, external_id: str | None, sent_at: datetime | None, cancel_asked_at: datetime | None, now: datetime
+) -> bool:
+    """Whether "there is no such transfer" means that none was made, and none is being made."""
+    is_quiet = cancel_asked_at is None or now - cancel_asked_at >= GIVEN_UP_AFTER
+    return external_id is None and is_quiet and is_still_told(sent_at=sent_at, now=now)
+
+
 def next_move(answer: Answer, *, attempts: int, cancelling: bool) -> Move:
     """`attempts`: claims so far; `cancelling`: the merchant has asked that the transfer be given up."""
     if answer.state == "paid":
         return Move("paid", None)
     if answer.state == "failed" or (answer.state == "refused" and _is_believed(attempts)):
+        return Move("failed", None)
+    if answer.state == "not_found" and cancelling and attempts >= REFUSALS_BELIEVED_FROM:
         return Move("failed", None)
     waits = PAYEE_WAITS if answer.state == "awaiting_payee" and not cancelling else WAITS
     return Move(_OPEN.get(answer.state, "unknown"), waits[min(attempts, len(waits)) - 1])

@@ -13,6 +13,8 @@ _PLAIN_FRAMES = {0xC0, 0xC1, 0xC2}
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 # No camera writes more segments before the pixels; a file made of empty ones would keep the loop busy for seconds.
 _MOST_SEGMENTS = 2000
+# Ten are usual in a progressive JPEG. Each may cost the decoder a pass over the whole picture, for a few bytes.
+_START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ def damaged() -> Unprocessable:
 
 
 def _jpeg(data: bytes) -> Header:
+    if data.count(_START_OF_SCAN) > _MOST_SCANS:
+        raise damaged()
     at = 2
     for _ in range(_MOST_SEGMENTS):
         marker = data[at + 1]

@@ -65,8 +65,11 @@ class Renderer:
             raise Unprocessable("poster_template_too_slow", detail) from None
 
     async def normalise(self, content: bytes, purpose: Purpose) -> bytes:
-        """An uploaded picture as it is kept; errors as `normalise` has them."""
-        return await self._run(normalise, content, purpose)
+        """An uploaded picture as it is kept; errors as `normalise` has them, and `picture_too_slow` (422)."""
+        try:
+            return await self._run(normalise, content, purpose)
+        except TooSlow:
+            raise Unprocessable("picture_too_slow", "The picture takes too long to decode; save it anew.") from None
 
     async def close(self) -> None:
         """End every drawing process; afterwards nothing is drawn any more."""

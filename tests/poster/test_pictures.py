@@ -30,6 +30,13 @@ def opened(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
+def jpeg_of_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    data = encoded(Image.linear_gradient("L").resize((600, 600)), "JPEG", progressive=True)
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * (count - data.count(b"\xff\xda")) + data[-2:]
+
+
 PLAIN = Image.new("RGB", (64, 64), "#123456")
 REFUSED = {
     "nothing": (b"", "picture_empty"),
@@ -48,6 +55,7 @@ REFUSED = {
     "truncated WebP": (encoded(Image.effect_noise((200, 200), 50).convert("RGB"), "WEBP")[:-4000], "picture_damaged"),
     "JPEG of empty segments": (b"\xff\xd8" + b"\xff\xe0\x00\x02" * 1_000_000, "picture_damaged"),
     "JPEG of padding": (b"\xff\xd8" + b"\xff" * 4_000_000, "picture_damaged"),
+    "JPEG of scans": (jpeg_of_scans(101), "picture_damaged"),
     "CMYK": (encoded(Image.new("CMYK", (64, 64)), "JPEG"), "picture_cmyk"),
     "animated WebP": (
         encoded(PLAIN, "WEBP", save_all=True, append_images=[Image.new("RGB", (64, 64))]),
@@ -125,6 +133,11 @@ def test_the_largest_picture_allowed_is_taken_fast() -> None:
     began = time.process_time()
     assert opened(normalise_avatar(data)).size == (256, 256)
     assert time.process_time() - began < 2
+
+
+def test_a_progressive_jpeg_of_many_scans_is_taken() -> None:
+    assert headers.read(jpeg_of_scans(100)).format == "JPEG"
+    assert opened(normalise_avatar(jpeg_of_scans(12))).size == (256, 256)
 
 
 def test_header_sizes_are_those_of_the_decoder(photo: Image.Image) -> None:

@@ -267,6 +267,16 @@ async def test_a_process_that_grew_large_gives_way_to_another(before: set[int]) 
     await workers.close()
 
 
+async def test_a_picture_that_takes_too_long_is_refused_for_good(before: set[int]) -> None:
+    renderer = Renderer(workers=1, seconds=0.01)
+    out = io.BytesIO()
+    Image.effect_noise((3000, 3000), 50).save(out, "JPEG", progressive=True, quality=30)
+    with pytest.raises(Unprocessable, match="picture_too_slow"):
+        await renderer.normalise(out.getvalue(), "background")
+    assert len(drawing() - before) == 1
+    await renderer.close()
+
+
 async def test_a_template_that_takes_too_long_is_given_up_and_costs_no_process(
     before: set[int], person: PosterInput
 ) -> None:

@@ -24,12 +24,22 @@ async def read_strictly(request: Request) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise BadRequest("json_invalid", "The body is not valid JSON (RFC 8259, UTF-8).") from None
+    value = parse_leniently(body)
     _walk(value, 0, strings=is_suspect(body))
     return value
+
+
+def parse_leniently(body: bytes) -> Any:
+    """Whatever is valid JSON, also what cannot be stored: `check` tells."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadRequest("json_invalid", "The body is not valid JSON (RFC 8259, UTF-8).") from None
+
+
+def check(value: Any) -> None:
+    """Unprocessable `nul_byte`, `text_not_unicode`, `json_too_deep`."""
+    _walk(value, 0, strings=True)
 
 
 def is_suspect(body: bytes) -> bool:

@@ -17,6 +17,8 @@ from app.tracking.hits import Hit
 
 MOST_EVENTS = 1_000
 WORTH_SENDING = 16
+# With both stores silent no more of them wait: each takes seconds then, and whoever comes must not wait for all.
+MOST_BATCHES = 64
 
 log = logging.get(__name__)
 # For each hit in turn whether it was new.
@@ -77,6 +79,9 @@ class Batcher:
         if self._waiting and len(self._waiting[-1].hits) + events <= MOST_EVENTS:
             return self._waiting[-1]
         batch = _Batch()
+        if len(self._waiting) >= MOST_BATCHES:
+            batch.done.set_result(None)
+            return batch
         self._waiting.append(batch)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_all())

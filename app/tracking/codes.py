@@ -200,7 +200,8 @@ class CodeCache:
 
     def _ask(self, codes: Collection[str]) -> list[asyncio.Future[Answer]]:
         if self._fault is not None and self._clock() < self._ask_again_at:
-            raise self._fault
+            # Without the frames of those who were told before: they would be held until it is over.
+            raise self._fault.with_traceback(None)
         if len(self._waiting) + len(codes) > MOST_WAITING:
             raise Unavailable("too_many_unknown_codes", "Too many codes are being looked up. Retry.", retry_after=1)
         loop = asyncio.get_running_loop()
@@ -285,7 +286,7 @@ class CodeCache:
 
 def _told(answer: Answer) -> Destination | None:
     if isinstance(answer, Exception):
-        raise answer
+        raise answer.with_traceback(None)
     return answer
 
 

@@ -55,6 +55,13 @@ def read(item: Any) -> EventIn | EventOut:
     return EventOut(event_id=event_id, status="rejected", code=code, detail=f"{name[:64]}: {detail}")
 
 
+def refused(item: Any, code: str, detail: str) -> EventOut:
+    """An item that was refused before it was read, under its id where that can be told."""
+    given = item.get("event_id") if isinstance(item, dict) else None
+    event_id = given[:MOST_EVENT_ID] if isinstance(given, str) and given.isprintable() else None
+    return EventOut(event_id=event_id, status="rejected", code=code, detail=detail)
+
+
 def _fault(item: Any, error: msgspec.ValidationError) -> tuple[str, str]:
     """The first field at fault, and what is wrong with it."""
     if not isinstance(item, dict):

@@ -58,8 +58,10 @@ async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
     outcome = facts.life.outcome(occurred_us, bot=visit.is_bot)
     if outcome is None:
         return Opened(location)
-    # Only now: what counts as nothing takes up none of a campaign's names.
-    channel = await tracker.channel(destination.campaign, visit.channel) if visit.channel else rules.DIRECT
+    # Only now, and for people alone: what counts as nothing, and crawlers, take up none of a campaign's names.
+    channel = rules.DIRECT
+    if visit.channel:
+        channel = await tracker.channel(destination.campaign, visit.channel, is_new_allowed=outcome == "human")
     visitor = tracker.visitors.recognise(
         cookie=visit.cookie, address=visit.address, user_agent=visit.user_agent, day=day_of(occurred_us)
     )

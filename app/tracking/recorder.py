@@ -16,6 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.db.session import Database
 from app.kit import logging
+from app.kit.patience import within
 from app.tracking import fallback, live, metrics
 from app.tracking.hits import Hit
 
@@ -23,6 +24,7 @@ log = logging.get(__name__)
 # All that a batch waits for Redis, a second try included. Whoever opened a link then waits for Postgres, too.
 REDIS_SECONDS = 0.5
 POSTGRES_SECONDS = 3.0
+POSTGRES_PAUSE_SECONDS = 0.5
 PROBE_SECONDS = 0.25
 # A Redis that takes probes and fails at batches costs one batch its time-out at each of these pauses.
 LONGEST_PAUSE_SECONDS = 8.0
@@ -35,6 +37,7 @@ class Recorder:
         self._db, self._redis, self._shard = db, redis, shard
         self._probe: asyncio.Task[None] | None = None
         self._pause, self._used_again_at = PROBE_SECONDS, 0.0
+        self._postgres_again_at = 0.0
         metrics.BREAKER_OPEN.labels(shard).set(0)
 
     @property
@@ -77,12 +80,21 @@ class Recorder:
         return [place not in left_out for place in range(len(hits))]
 
     async def _to_postgres(self, hits: Sequence[Hit]) -> list[bool]:
-        async with asyncio.timeout(POSTGRES_SECONDS):
-            try:
-                return await fallback.record(self._db, hits)
-            except Exception as error:  # noqa: BLE001 - a restart, a deadlock: by their ids nothing counts twice
-                log.warning("batch_sent_again", store="postgres", error=repr(error))
-                return await fallback.record(self._db, hits)
+        if time.monotonic() < self._postgres_again_at:
+            raise ConnectionError("Postgres did not take the batch before this one, a moment ago.")
+        try:
+            return await within(POSTGRES_SECONDS, self._twice(hits))
+        except Exception:
+            # Else each batch waits as long as this one did, one behind the other.
+            self._postgres_again_at = time.monotonic() + POSTGRES_PAUSE_SECONDS
+            raise
+
+    async def _twice(self, hits: Sequence[Hit]) -> list[bool]:
+        try:
+            return await fallback.record(self._db, hits)
+        except Exception as error:  # noqa: BLE001 - a restart, a deadlock: by their ids nothing counts twice
+            log.warning("batch_sent_again", store="postgres", error=repr(error))
+            return await fallback.record(self._db, hits)
 
     def _bypass(self, error: Exception) -> None:
         log.warning("redis_bypassed", shard=self._shard, error=repr(error))

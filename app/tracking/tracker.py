@@ -33,10 +33,13 @@ class Tracker:
         self._recorders = [Recorder(db, redis, shard) for shard in range(shards)]
         self._batchers = [Batcher(partial(_record, recorder)) for recorder in self._recorders]
 
-    async def channel(self, campaign: KnownCampaign, given: str) -> str:
+    async def channel(self, campaign: KnownCampaign, given: str, *, is_new_allowed: bool = True) -> str:
         """Under which name an event that came with this one is counted."""
         name = rules.channel_of(given)
-        return self.channels.at_hand(campaign, name) or await self.channels.find(campaign, name)
+        known = self.channels.at_hand(campaign, name)
+        if known is not None or not is_new_allowed:
+            return known or rules.OTHER
+        return await self.channels.find(campaign, name)
 
     def record_one(self, hit: Hit) -> Acknowledgement:
         """A hit whose id is our own, and so new; to be awaited: None where no store has it."""

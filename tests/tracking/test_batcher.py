@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from app.tracking import batcher as batching
 from app.tracking.batcher import MOST_EVENTS, Batcher, NotRecordedError
 from app.tracking.hits import Hit, Target
 
@@ -66,6 +67,21 @@ async def test_a_batch_has_at_most_so_many_events_and_splits_no_caller() -> None
     each = [hit(number) for number in range(MOST_EVENTS * 2 // 5)]
     await asyncio.gather(*(batcher.add(each) for _ in range(5)))
     assert store.batches == [2 * len(each), 2 * len(each), len(each)]
+
+
+async def test_where_too_many_batches_wait_who_comes_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "MOST_BATCHES", 2)
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    full = [hit(2)] * MOST_EVENTS
+    waiting = [asyncio.create_task(batcher.add(full)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(NotRecordedError):
+        await batcher.add(full)
+    assert await batcher.put(hit(2)) is None
+    store.open.set()
+    assert [len(answer) for answer in await asyncio.gather(*waiting)] == [MOST_EVENTS] * 2
 
 
 async def test_a_failed_batch_fails_its_own_callers_only() -> None:

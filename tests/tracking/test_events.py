@@ -167,7 +167,7 @@ async def test_501_items_are_too_many(api: httpx.AsyncClient, link: Link) -> Non
     assert await counted(api, link) == {"clicks": 500}
 
 
-@pytest.mark.parametrize(("body", "status"), [("{}", 422), ("[", 400), ('[{"event_id":"\\u0000"}]', 422)])
+@pytest.mark.parametrize(("body", "status"), [("{}", 422), ("[", 400)])
 async def test_what_is_no_list_is_refused(api: httpx.AsyncClient, body: str, status: int) -> None:
     answer = await api.post("/v1/events", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status

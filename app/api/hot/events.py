@@ -93,10 +93,19 @@ def read(body: bytes, content_type: bytes) -> Sequence[EventIn | EventOut]:
             return _not_too_many(items.read_all(body))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass  # told below: which item, or that it is no JSON at all
-    given = json_body.parse(body) if body else None
+    given = json_body.parse_leniently(body) if body else None
     if not isinstance(given, list):
         raise _unfit("list_type" if body else "missing", "Input should be a valid list" if body else "Field required")
-    return [items.read(item) for item in _not_too_many(given)]
+    return [_read_one(item) for item in _not_too_many(given)]
+
+
+def _read_one(item: object) -> EventIn | EventOut:
+    """A text that cannot be stored, or a value that is too deep, spoils its own item alone."""
+    try:
+        json_body.check(item)
+    except Unprocessable as error:
+        return items.refused(item, error.code, error.detail)
+    return items.read(item)
 
 
 def _check_kind(content_type: bytes) -> None:

@@ -11,11 +11,13 @@ from app.api.errors import is_database_away
 from app.db.session import Database
 from app.kit.crypto import Keyring
 from app.kit.errors import Unauthorized
+from app.kit.patience import within
 from app.merchants import keys
 from app.merchants.keys import Principal
 
 # A key that was revoked works on for so long.
 FRESH_SECONDS = 2.0
+ASK_SECONDS = 2.0
 MOST_KEYS = 10_000
 
 
@@ -52,15 +54,22 @@ class KeyCache:
         scheme, _, secret = header.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Unauthorized("api_key_missing", "Send `Authorization: Bearer ivt_live_…` or `ivt_test_…`.")
-        read_at, known = self._clock(), self._known.pop(header, None)
+        read_at, known = self._clock(), self._known.get(header)
         try:
-            async with self._db.system() as session:
-                principal = await keys.authenticate(session, secret=secret, keyring=self._keyring)
+            principal = await within(ASK_SECONDS, self._read(secret))
         except Exception as error:
-            if known is None or not is_database_away(error):
+            is_away = isinstance(error, TimeoutError) or is_database_away(error)
+            if known is None or not is_away:
+                self._known.pop(header, None)
                 raise
-            principal = known.principal
+            # As if it had been read just now: who asks next need not wait for a silent database again.
+            principal, read_at = known.principal, self._clock()
+        self._known.pop(header, None)
         self._known[header] = _Known(principal, read_at)
         if len(self._known) > MOST_KEYS:
             del self._known[next(iter(self._known))]
         return principal
+
+    async def _read(self, secret: str) -> Principal:
+        async with self._db.system() as session:
+            return await keys.authenticate(session, secret=secret, keyring=self._keyring)

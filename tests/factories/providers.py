@@ -150,7 +150,10 @@ class AlipayFake:
         return httpx.AsyncClient(transport=httpx.MockTransport(self.take))
 
     def take(self, request: httpx.Request) -> httpx.Response:
-        sent = dict(parse_qsl(request.content.decode()))
+        told = dict(parse_qsl(request.url.query.decode())).get("charset", "gbk")
+        sent = dict(parse_qsl(request.content.decode(), encoding=told))
+        assert sent["charset"] == told
+        assert sent["biz_content"].isascii()
         message = "&".join(f"{name}={value}" for name, value in sorted(sent.items()) if name != "sign").encode()
         key_pair("merchant").public_key().verify(base64.b64decode(sent["sign"]), message, PKCS, SHA)
         content, method = json.loads(sent["biz_content"]), sent["method"]

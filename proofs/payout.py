@@ -27,8 +27,8 @@ from tests.factories import make_campaign, make_merchant
 from tests.factories.payables import make_payable
 from tests.factories.rails import Counter, open_counter
 
-PAYOUTS, QUICK_PAYOUTS = 1_000, 80
-KILLS, QUICK_KILLS = 20, 3
+PAYOUTS, QUICK_PAYOUTS = 1_000, 50
+KILLS, QUICK_KILLS = 20, 2
 SILENT_BPS = 3_000
 # Beside what is promised: requests and answers that get lost, and payees who confirm later.
 LOST_BPS, LATE_BPS, LATE_SECONDS = 500, 500, 3

@@ -18,7 +18,7 @@ from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 from proofs.frame.stage import Stage
 
-TEMPLATES, QUICK_TEMPLATES = 40, 6
+TEMPLATES, QUICK_TEMPLATES = 40, 3
 PEOPLE = 25
 PROCESSES = 2
 PATIENCE = 900

@@ -15,6 +15,7 @@ from sqlalchemy import func, select, update
 from app.kit import outward
 from app.kit.addresses import Address
 from app.models import AvatarFetch, Member
+from app.poster.process import DrawingFault
 from app.referrals import avatars, fetching
 from app.referrals.fetching import FetchError
 from app.resources import Resources
@@ -211,6 +212,37 @@ async def test_what_is_no_picture_is_not_asked_for_again(
     assert (row.due_at, await asset_of(resources, merchant)) == (None, None)
     assert row.error is not None
     assert row.error.startswith(error)
+
+
+async def test_a_fault_of_ours_costs_no_other_picture_and_is_tried_again(
+    api: httpx.AsyncClient,
+    resources: Resources,
+    merchant: MerchantFixture,
+    campaign_id: str,
+    host: Host,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Faulty:
+        """Fails with the picture that is named so, and gives the other one back."""
+
+        async def normalise(self, content: bytes, _purpose: str) -> bytes:
+            if content == b"faulty":
+                raise DrawingFault("Traceback")
+            return content
+
+    host.serve(b"faulty", "/faulty.png")
+    host.serve(picture("#2030C8", (256, 256), "JPEG"))
+    await join(api, campaign_id, avatar_url=host.url("/faulty.png"))
+    await join(api, campaign_id, external_id="u-2", avatar_url=host.url())
+    with monkeypatch.context() as patch:
+        patch.setattr(resources, "renderer", Faulty())
+        assert await fetch_avatars(resources) == 2
+    row = await waiting(resources, merchant)
+    assert row is not None
+    assert (row.url, row.error, row.due_at is None) == (host.url("/faulty.png"), "DrawingFault", False)
+    async with resources.db.tenant(merchant.test_id) as session:
+        kept = select(func.count()).where(Member.avatar_asset_id.is_not(None), Member.merchant_id == merchant.test_id)
+        assert await session.scalar(kept) == 1
 
 
 async def test_a_redirect_into_a_private_network_is_not_followed(host: Host) -> None:

@@ -14,7 +14,9 @@ PAYOUT_STATUSES = ("created", "submitting", "awaiting_payee", "unknown", "paid",
 
 
 class PayeeAccount(TenantRow, Base):
-    """Where a member is paid. Only masked forms leave the system, but for the payout file."""
+    """Where a member is paid: the account chosen last, unless another one is named. Only masked forms leave the system,
+    but for the payout file.
+    """
 
     __tablename__ = "payee_accounts"
     __table_args__ = (
@@ -31,6 +33,7 @@ class PayeeAccount(TenantRow, Base):
     account_index: Mapped[bytes] = mapped_column(LargeBinary)
     real_name: Mapped[str] = mapped_column(Sealed("payee_account.real_name"))
     bank_name: Mapped[str | None] = mapped_column(String(80))
+    chosen_at: Mapped[Instant] = mapped_column(server_default=func.now())
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 

@@ -27,7 +27,9 @@ async def save(
     bank_name: str | None = None,
     now: datetime,
 ) -> tuple[PayeeAccount, bool]:
-    """The account and whether it is new. Saved again it stays the same row, with names corrected where they differ."""
+    """The account and whether it is new. Saved again it stays the same row, chosen anew, with names corrected
+    where they differ.
+    """
     await get_row(session, Member, merchant_id=merchant_id, row_id=member_id, noun="member")
     normal, name = payees.normalise_account(kind, account), payees.normalise_name(real_name)
     row = {
@@ -39,12 +41,15 @@ async def save(
         "account_index": account_index(kind, normal),
         "real_name": name,
         "bank_name": bank_name,
+        "chosen_at": now,
         "created_at": now,
     }
     new_id = await session.scalar(insert(PayeeAccount).values(row).on_conflict_do_nothing().returning(PayeeAccount.id))
     saved = await _find(session, merchant_id, member_id, kind, row["account_index"])
     if new_id is None:
         await _correct(session, saved, name, bank_name)
+        saved.chosen_at = now
+        await session.flush()
     return saved, new_id is not None
 
 

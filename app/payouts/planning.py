@@ -60,7 +60,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What stands to one member, and the account added last."""
+    """What stands to one member, and the account chosen last."""
 
     member_id: str
     standing: Standing
@@ -81,7 +81,7 @@ _STANDINGS = (
         AND a.currency = :currency AND a.kind = 'member_payable'
     LEFT JOIN LATERAL (SELECT id FROM payee_accounts
         WHERE merchant_id = :merchant_id AND member_id = wanted.member_id
-            AND (:kind = 'file' OR kind = :kind) ORDER BY id DESC LIMIT 1) p ON true
+            AND (:kind = 'file' OR kind = :kind) ORDER BY chosen_at DESC, id DESC LIMIT 1) p ON true
     ORDER BY wanted.member_id
 """)
     .bindparams(

@@ -24,7 +24,8 @@ async def payee_accounts_page(
 
 async def latest_payee_account(session: AsyncSession, *, merchant_id: str, member_id: str) -> PayeeAccount | None:
     mine = select(PayeeAccount).where(PayeeAccount.merchant_id == merchant_id, PayeeAccount.member_id == member_id)
-    found: PayeeAccount | None = await session.scalar(mine.order_by(PayeeAccount.id.desc()).limit(1))
+    newest = mine.order_by(PayeeAccount.chosen_at.desc(), PayeeAccount.id.desc()).limit(1)
+    found: PayeeAccount | None = await session.scalar(newest)
     return found
 
 

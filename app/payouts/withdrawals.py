@@ -23,7 +23,7 @@ async def request(
     currency: str = "CNY",
     now: datetime,
 ) -> Withdrawal:
-    """Takes every commission that is payable at this moment, to the given payee account or the one added last.
+    """Takes every commission that is payable at this moment, to the given payee account or the one chosen last.
 
     Conflict with `withdrawal_open`, `nothing_payable`, `below_minimum`, `payee_account_missing` or `ledger_disagrees`.
     """

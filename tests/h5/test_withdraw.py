@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.models import Campaign, Participant, PayeeAccount, Withdrawal
-from app.payouts import service
+from app.payouts import planning, service
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign
 from tests.factories.forms import new_phone, shown_code
@@ -66,6 +66,22 @@ async def test_an_account_a_request_and_a_change_of_mind(
     page = await browser.post(f"{own}/cancel", data={"withdrawal": withdrawal})
     assert ("已取消" in page.text, "可提现 17.70 元" in page.text) == (True, True)
     assert await states(resources, merchant) == [("cancelled", 1_770)]
+
+
+async def test_an_earlier_account_saved_again_is_the_one_that_is_paid(
+    browser: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, own: str
+) -> None:
+    for account in ("zhang@example.com", "li@example.com", "zhang@example.com"):
+        page = await browser.post(f"{own}/account", data={**ACCOUNT, "account": account})
+        assert f"{account[0]}***@example.com" in page.text
+    async with resources.db.tenant(merchant.test_id) as session:
+        plan = await planning.plan(session, merchant_id=merchant.test_id, campaign_id=None, currency="CNY")
+    await browser.post(own)
+    async with resources.db.tenant(merchant.test_id) as session:
+        (withdrawal,) = (await session.scalars(select(Withdrawal))).all()
+        paid = await session.get_one(PayeeAccount, (merchant.test_id, withdrawal.payee_account_id))
+    assert paid.account == "zhang@example.com"
+    assert [each.payee_account_id for each in plan.payouts] == [paid.id]
 
 
 @pytest.mark.parametrize(

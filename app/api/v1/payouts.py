@@ -70,7 +70,7 @@ async def list_payouts(
 async def give_payout_up(
     payout_id: str, tenant: TenantDep, body: Annotated[GiveUpIn, Optionally(default_factory=GiveUpIn)]
 ) -> dict[str, Any]:
-    """Ask the provider to close a transfer that its payee has not confirmed; its status tells whether it could."""
+    """Give up a transfer that is not settled: nothing is sent for it any more; its status tells whether it could be."""
     own = {"merchant_id": tenant.merchant_id}
     who = body.user_id or tenant.key_id
     payout = await sending.give_up(tenant.session, **own, payout_id=payout_id, actor_id=who, now=tenant.now)

@@ -22,7 +22,7 @@ class WithdrawalIn(Body):
 
     member_id: Annotated[str, type_id("mbr")]
     payee_account_id: Annotated[
-        Annotated[str, type_id("pac")] | None, Field(description="Without it: the account added last.")
+        Annotated[str, type_id("pac")] | None, Field(description="Without it: the account saved last.")
     ] = None
     currency: CurrencyCode = "CNY"
 

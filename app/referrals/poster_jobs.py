@@ -97,8 +97,10 @@ async def _wanted(
     session: AsyncSession, merchant_id: str, campaign_id: str, participant_ids: Sequence[str] | None
 ) -> list[str]:
     if participant_ids is None:
-        everyone = await queries.participant_ids(session, merchant_id=merchant_id, campaign_id=campaign_id)
-        return _countable(everyone)
+        most = MOST_POSTERS + 1
+        return _countable(
+            await queries.participant_ids(session, merchant_id=merchant_id, campaign_id=campaign_id, most=most)
+        )
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     wanted = _countable(list(dict.fromkeys(participant_ids)))
     own = (Participant.merchant_id == merchant_id, Participant.campaign_id == campaign.id)
@@ -118,10 +120,11 @@ def _countable(participants: list[str]) -> list[str]:
 
 
 async def claim(session: AsyncSession, *, seconds: int) -> Piece | None:
-    """The next piece of the oldest job that nobody works on, for `seconds`. Runs as *system*."""
-    free = (Job.status.in_(_OPEN), Job.leased_until.is_(None) | (Job.leased_until < func.now()))
-    oldest = select(Job).where(*free).order_by(Job.created_at).limit(1).with_for_update(skip_locked=True)
-    job = (await session.scalars(oldest)).one_or_none()
+    """The next piece of the job that nobody works on and that waited longest, for `seconds`. Runs as *system*."""
+    free = (Job.status.in_(_OPEN), Job.leased_until.is_(None) | (Job.leased_until <= func.now()))
+    waiting_since = func.coalesce(Job.leased_until, Job.created_at)
+    first = select(Job).where(*free).order_by(waiting_since).limit(1).with_for_update(skip_locked=True)
+    job = (await session.scalars(first)).one_or_none()
     if job is None:
         return None
     job.status, job.leased_until = "running", func.now() + timedelta(seconds=seconds)
@@ -144,7 +147,7 @@ async def keep(session: AsyncSession, piece: Piece, drawn: Sequence[Drawn]) -> N
         job.done += poster.content is not None
         job.failed += poster.content is None
         job.size_bytes += len(poster.content or b"")
-    job.leased_until = None
+    job.leased_until = func.now()  # at the end of the queue, so that a large job keeps no small one waiting
     if job.done + job.failed == job.total and job.status in _OPEN:
         job.status, job.finished_at = "done", func.now()
     await session.flush()

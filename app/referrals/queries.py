@@ -104,11 +104,13 @@ async def participants_page(
     return await fetch_page(session, mine, query)
 
 
-async def participant_ids(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> list[str]:
-    """All of a campaign, oldest first; NotFound `campaign_not_found`."""
+async def participant_ids(
+    session: AsyncSession, *, merchant_id: str, campaign_id: str, most: int | None = None
+) -> list[str]:
+    """All of a campaign, or the first of them, oldest first; NotFound `campaign_not_found`."""
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     mine = select(Participant.id).where(Participant.merchant_id == merchant_id, Participant.campaign_id == campaign.id)
-    return list(await session.scalars(mine.order_by(Participant.id)))
+    return list(await session.scalars(mine.order_by(Participant.id).limit(most)))
 
 
 async def members_page(session: AsyncSession, *, merchant_id: str, query: PageQuery) -> Page[Member]:

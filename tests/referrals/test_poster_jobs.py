@@ -129,6 +129,26 @@ async def test_two_workers_take_different_jobs(
 
 
 @pytest.mark.usefixtures("alone")
+async def test_a_small_job_waits_for_one_piece_of_a_large_one(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poster_jobs, "PIECE", 1)
+    campaign_id, people, _ = await make_crowd(resources, merchant, 3)
+    large = await ask(api, campaign_id)
+    small = await ask(api, campaign_id, participant_ids=people[:1])
+    turns = []
+    for _ in range(4):
+        async with resources.db.system() as session:
+            piece = await poster_jobs.claim(session, seconds=60)
+        assert piece is not None
+        turns.append(piece.job_id)
+        async with resources.db.system() as session:
+            drawn = [poster_jobs.Drawn(number, f"{number}.jpg", b"x") for number, _ in piece.posters]
+            await poster_jobs.keep(session, piece, drawn)
+    assert turns == [large["id"], small["id"], large["id"], large["id"]]
+
+
+@pytest.mark.usefixtures("alone")
 async def test_two_workers_that_drew_the_same_piece_store_it_once(
     api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:

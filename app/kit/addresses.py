@@ -6,6 +6,15 @@ import ipaddress
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Called global by Python, yet not the public Internet: a site's own translator, IPv4 written as IPv6, the old private
+# addresses, those of protocols, and a cloud's metadata.
+_DENIED = (
+    ipaddress.ip_network("64:ff9b:1::/48"),
+    ipaddress.ip_network("::/96"),
+    ipaddress.ip_network("fec0::/10"),
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("168.63.129.16/32"),
+)
 
 
 def may_call(address: Address | None, *, development: bool) -> bool:
@@ -17,7 +26,11 @@ def may_call(address: Address | None, *, development: bool) -> bool:
         return development
     if development and address.is_loopback:
         return True
-    return all(each.is_global and not each.is_multicast for each in _meant(address))
+    return all(_is_public(each) for each in _meant(address))
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not address.is_multicast and not any(address in network for network in _DENIED)
 
 
 def _meant(address: Address) -> list[Address]:

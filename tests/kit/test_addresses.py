@@ -25,6 +25,13 @@ from app.kit import addresses
         "::ffff:10.0.0.1",
         "2002:0a00:0001::1",
         "64:ff9b::a00:1",
+        "64:ff9b:1::5db8:d70e",
+        "::5db8:d70e",
+        "fec0::1",
+        "192.0.0.9",
+        "168.63.129.16",
+        "::ffff:168.63.129.16",
+        "64:ff9b::a83f:8110",
     ],
 )
 def test_addresses_beside_us_are_not_called_in_production(address: str) -> None:

@@ -92,6 +92,8 @@ def preferred(accept: str) -> Format:
     def liking(name: Format) -> tuple[float, bool]:
         found = [(_named(kind, MEDIA_TYPES[name]), quality) for kind, quality in wishes]
         exactness, quality = max(found, default=(0, 0.0))
+        if exactness and not quality:  # refused, so worse than one that is not spoken of
+            return -1.0, False
         return (quality, exactness == _EXACT) if exactness else (0.0, False)
 
     return max(MEDIA_TYPES, key=liking)

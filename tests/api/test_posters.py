@@ -270,6 +270,8 @@ BROWSER = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
         ("image/webp", "WEBP"),
         ("image/png;q=0.5, image/webp; q=0.9", "WEBP"),
         ("image/jpeg;q=0, image/*", "WEBP"),
+        ("image/jpeg;q=0", "WEBP"),
+        ("image/jpeg;q=0.0, image/webp;q=0", "PNG"),
         (BROWSER, "WEBP"),
         ("image/png", "PNG"),
         ("image/*", "JPEG"),

@@ -43,7 +43,7 @@ class Problem:
 
 
 def check_template(template: Template) -> list[Problem]:
-    """Errors: QR missing, repeated, too small, too pale, unreadable, off the canvas; text without room for a letter.
+    """Errors: QR missing, repeated, too small, too pale, covered, unreadable, off the canvas; text without room.
 
     Warnings: text that is cut, characters that no font has, layers that are off the canvas.
     """
@@ -52,10 +52,22 @@ def check_template(template: Template) -> list[Problem]:
     codes = [(i, layer) for i, layer in layers if isinstance(layer, QrLayer)]
     if len(codes) != 1:
         found.append(Problem("error", "qr_count", "/layers", "A poster has exactly one QR code."))
-    elif not _is_read(template, codes[0][1]):
+        return found
+    at, code = codes[0]
+    found.extend(_covering(code, layers[at + 1 :]))
+    if not _is_read(template, code):
         detail = "The QR code cannot be read after the picture was scaled to 40 % and compressed at quality 60."
-        found.append(_problem("error", "qr_unreadable", codes[0][1], f"/layers/{codes[0][0]}", detail))
+        found.append(_problem("error", "qr_unreadable", code, f"/layers/{at}", detail))
     return found
+
+
+def _covering(code: QrLayer, above: list[tuple[int, Layer]]) -> Iterator[Problem]:
+    """What differs from poster to poster, and so may hide more of the symbol than the sample does."""
+    area = layout.turned_box(code)
+    for i, layer in above:
+        differs = isinstance(layer, AvatarLayer) or (isinstance(layer, TextLayer) and layer.names)
+        if differs and overlap(layout.turned_box(layer), area):
+            yield _problem("error", "qr_covered", layer, f"/layers/{i}", "The layer reaches over the QR code.")
 
 
 def _is_read(template: Template, layer: QrLayer) -> bool:

@@ -117,6 +117,18 @@ def test_a_poster_needs_one_code_that_can_be_read() -> None:
     assert problems(CODE, cover) == {("error", "qr_unreadable", "/layers/0")}
 
 
+def test_nothing_that_differs_from_poster_to_poster_lies_over_the_code() -> None:
+    face = {"type": "avatar", "x": 190, "y": 890, "size": 40}
+    line = {"type": "text", "x": 100, "y": 880, "width": 300, "text": "{nickname}", "size": 24}
+    covered = ("error", "qr_covered", "/layers/1")
+    assert covered in problems(CODE, face)
+    assert covered in problems(CODE, line)
+    assert covered in problems(CODE, {**line, "y": 850, "x": 40, "rotation": 45})
+    assert problems(face, line, CODE) == set()
+    assert problems(CODE, {**line, "text": "长按"}) == set(), "the sample shows what it hides"
+    assert problems(CODE, {**face, "y": 860}, {**line, "y": 800}) == set()
+
+
 def test_text_that_is_cut_missing_or_off_the_canvas_is_warned_of() -> None:
     line = {"type": "text", "x": 10, "y": 10, "width": 60, "text": "增长案例集", "size": 40}
     assert problems(line, CODE) == {("warning", "text_cut", "/layers/0")}

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from app.api import protocol
+from app.api.hot.answers import send_whole
 from app.api.protocol import MOST_HEAD, BoundedProtocol
 from app.cli.api import API
 
@@ -24,7 +25,7 @@ HEAD = b"HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 4\r\n"
 
 async def served(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["path"] == "/whole":
-        assert protocol.answer(scope, HEAD, b"body")
+        await send_whole(scope, send, HEAD.decode(), b"body")
         return
     if scope["path"] == "/body":
         whole = protocol.whole_body(scope)

@@ -15,25 +15,10 @@ from app.db.session import Database
 from app.tracking import rules
 from app.tracking.hits import COUNTERS, Hit, date_of, hour_start, instant_of
 from app.tracking.keys import event_key
-from app.tracking.store import visitor_bytes
+from app.tracking.store import EVENT_COLUMNS, visitor_bytes
 
-_EVENT_COLUMNS = {
-    "received_at": "timestamptz",
-    "id": "uuid",
-    "merchant_id": "uuid",
-    "campaign_id": "uuid",
-    "participant_id": "uuid",
-    "client_event_id": "text",
-    "type": "text",
-    "outcome": "text",
-    "channel": "text",
-    "visitor": "bytea",
-    "occurred_at": "timestamptz",
-    "address": "text",
-    "user_agent": "text",
-}
 _OWN_COLUMNS = {"key_hash": "bytea", "counter": "text", "hour": "timestamptz", "day": "date"}
-_COLUMNS = {**_EVENT_COLUMNS, **_OWN_COLUMNS}
+_COLUMNS = {**EVENT_COLUMNS, **_OWN_COLUMNS}
 _ARRAYS = ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMNS.values(), 1))
 _REPAIR_ARRAYS = ", ".join(f"${place}::uuid[]" for place in range(len(_COLUMNS) + 1, len(_COLUMNS) + 4))
 _PLACE = "merchant_id, participant_id, hour, channel"
@@ -48,8 +33,8 @@ _RECORD = f"""
         SELECT merchant_id, key_hash, received_at::date FROM given WHERE key_hash IS NOT NULL ORDER BY 1, 2
         ON CONFLICT DO NOTHING RETURNING merchant_id, key_hash
     ), new AS (
-        INSERT INTO tracked_events ({", ".join(_EVENT_COLUMNS)})
-        SELECT {", ".join(_EVENT_COLUMNS)} FROM given
+        INSERT INTO tracked_events ({", ".join(EVENT_COLUMNS)})
+        SELECT {", ".join(EVENT_COLUMNS)} FROM given
         WHERE key_hash IS NULL OR (merchant_id, key_hash) IN (SELECT merchant_id, key_hash FROM keys)
         ORDER BY received_at, id
         ON CONFLICT DO NOTHING RETURNING id

@@ -19,6 +19,22 @@ from app.tracking import rules
 from app.tracking.hits import COUNTERS, Hit, Target, date_of, hour_start, instant_of
 from app.tracking.keys import event_key
 
+EVENT_COLUMNS = {
+    "received_at": "timestamptz",
+    "id": "uuid",
+    "merchant_id": "uuid",
+    "campaign_id": "uuid",
+    "participant_id": "uuid",
+    "client_event_id": "text",
+    "type": "text",
+    "outcome": "text",
+    "channel": "text",
+    "visitor": "bytea",
+    "occurred_at": "timestamptz",
+    "address": "text",
+    "user_agent": "text",
+}
+
 
 def _from_columns(table: str, columns: dict[str, str], rest: str) -> TextClause:
     """An INSERT of many rows that come as one array a column."""
@@ -34,21 +50,7 @@ _KEYS = _from_columns(
 )
 _EVENTS = _from_columns(
     "tracked_events",
-    {
-        "received_at": "timestamptz",
-        "id": "uuid",
-        "merchant_id": "uuid",
-        "campaign_id": "uuid",
-        "participant_id": "uuid",
-        "client_event_id": "text",
-        "type": "text",
-        "outcome": "text",
-        "channel": "text",
-        "visitor": "bytea",
-        "occurred_at": "timestamptz",
-        "address": "text",
-        "user_agent": "text",
-    },
+    EVENT_COLUMNS,
     "ON CONFLICT DO NOTHING RETURNING id",
 )
 _TOTALS = _from_columns(

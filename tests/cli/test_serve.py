@@ -76,9 +76,6 @@ def no_servers_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the children in /proc")
-
-
 def test_what_dies_comes_back_and_requests_wait_for_it(served: Served) -> None:
     assert httpx.get(f"{served.url}/readyz").json()["database"] == "ok"
     before = served.children()

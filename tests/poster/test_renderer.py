@@ -28,8 +28,6 @@ GLOW = {"type": "shape", "x": 0, "y": 0, "width": 4000, "height": 4000, "fill": 
 QR = {"type": "qr", "x": 60, "y": 60, "size": 300}
 HEAVY = load_template({"background": {"paint": "#FFFFFF"}, "layers": [*[GLOW] * 79, QR]})  # minutes of work
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="reads /proc")
-
 
 def drawing(parent: int | None = None) -> set[int]:
     """Drawing processes below a process, this one by default."""

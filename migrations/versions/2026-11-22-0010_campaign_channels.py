@@ -1,22 +1,17 @@
 """Channels: a campaign keeps the first 200 names."""
 
-from pathlib import Path
-from typing import Any
-
 from alembic import op
+
+from app.db.scripts import run_script
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-SCRIPT = Path(__file__).parent.parent / "sql" / "channels" / "up.sql"
-
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    connection: Any = op.get_bind().connection
-    connection.dbapi_connection.await_(connection.driver_connection.execute(SCRIPT.read_text("utf-8")))
+    run_script("channels")
 
 
 def downgrade() -> None:

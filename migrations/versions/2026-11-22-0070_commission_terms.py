@@ -1,22 +1,17 @@
 """What a campaign's budget is held against, and whose friend bought."""
 
-from pathlib import Path
-from typing import Any
-
 from alembic import op
+
+from app.db.scripts import run_script
 
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-SCRIPT = Path(__file__).parent.parent / "sql" / "commission_terms" / "up.sql"
-
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    connection: Any = op.get_bind().connection
-    connection.dbapi_connection.await_(connection.driver_connection.execute(SCRIPT.read_text("utf-8")))
+    run_script("commission_terms")
 
 
 def downgrade() -> None:

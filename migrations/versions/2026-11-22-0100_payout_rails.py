@@ -1,23 +1,19 @@
 """Payouts that a provider carries out: their state there, merchants' credentials, the sandbox's books."""
 
-from pathlib import Path
-from typing import Any
-
 from alembic import op
+
+from app.db.scripts import run_script
 
 revision = "0009"
 down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-SCRIPT = Path(__file__).parent.parent / "sql" / "payout_rails" / "up.sql"
 COLUMNS = ("package_info", "cancel_asked_at", "moved_at", "leased_until", "due_at", "attempts", "rail")
 
 
 def upgrade() -> None:
-    op.execute("SET LOCAL lock_timeout = '5s'")
-    connection: Any = op.get_bind().connection
-    connection.dbapi_connection.await_(connection.driver_connection.execute(SCRIPT.read_text("utf-8")))
+    run_script("payout_rails")
 
 
 def downgrade() -> None:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from app.api.errors import asks_for_json
-from app.api.hot.answers import rendered, request_id, send_whole
+from app.api.hot.answers import rendered, request_id, send_usual, send_whole
 from app.api.hot.detour import Detour, nul_byte
 from app.api.protocol import answer
 from app.api.ratelimit import client_address
@@ -53,9 +53,9 @@ class InviteLinks:
             else:
                 await self._detour.refuse(error, scope, receive, send)
             return
-        head = self._head(opened, headers)
-        if not answer(scope, head.encode("latin-1"), b""):
-            await send_whole(scope, send, head)
+        head = self._head(opened, headers).encode("latin-1")
+        if not answer(scope, head, b""):
+            await send_usual(scope, send, head)
         self._detour.count(scope["method"], 302, started)
 
     def _read(self, scope: Scope, headers: dict[bytes, bytes]) -> Visit:

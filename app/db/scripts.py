@@ -10,12 +10,12 @@ from alembic import op
 FOLDER = Path(__file__).resolve().parents[2] / "migrations" / "sql"
 
 
-def run_script(name: str) -> None:
-    """`migrations/sql/NAME/up.sql`, many statements at once, which only the driver's own simple protocol takes.
+def run_script(name: str, part: str = "up") -> None:
+    """`migrations/sql/NAME/PART.sql`, many statements at once, which only the driver's own simple protocol takes.
 
     Waits at most 5 s for a lock: whoever is served meanwhile must not queue behind a migration.
     """
     op.execute("SET LOCAL lock_timeout = '5s'")
     connection: Any = op.get_bind().connection
-    script = (FOLDER / name / "up.sql").read_text("utf-8")
+    script = (FOLDER / name / f"{part}.sql").read_text("utf-8")
     connection.dbapi_connection.await_(connection.driver_connection.execute(script))

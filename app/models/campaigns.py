@@ -34,15 +34,18 @@ DUE_AT = (
 
 
 class Campaign(TenantRow, Base):
-    """One offer. What money and days hang on is in its current `CampaignRule`, so that it can be versioned."""
+    """One offer. What money and days hang on is in its current `CampaignRule`, so that it can be versioned.
+
+    `stock`: pieces left to sell; below zero where more was sold elsewhere, and reported, than there was.
+    """
 
     __tablename__ = "campaigns"
     __table_args__ = (
         CheckConstraint(f"kind IN {KINDS}", name="kind"),
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         CheckConstraint("ends_at IS NULL OR starts_at IS NULL OR ends_at > starts_at", name="dates"),
+        CheckConstraint("product_kind IN ('goods', 'service')", name="product_kind"),
         CheckConstraint("price_minor IS NULL OR price_minor >= 0", name="price"),
-        CheckConstraint("stock IS NULL OR stock >= 0", name="stock"),
         CheckConstraint("commission_minor >= 0", name="commission"),
         Index("ix_campaigns_due_at", "due_at"),
         Index("ix_campaigns_merchant_id_due_at", "merchant_id", "due_at"),
@@ -56,6 +59,7 @@ class Campaign(TenantRow, Base):
     starts_at: Mapped[Instant | None]
     ends_at: Mapped[Instant | None]
     product_name: Mapped[str | None] = mapped_column(String(120))
+    product_kind: Mapped[str] = mapped_column(String(8), server_default="goods")
     price_minor: Mapped[int | None] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(CHAR(3), server_default="CNY")
     stock: Mapped[int | None]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Identity, Index, String, func
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Computed, Identity, Index, String, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
@@ -8,22 +8,42 @@ from app.db.types import Id, Instant
 from app.models.merchants import merchant_fk
 
 MEMBER_KINDS = ("member_pending", "member_held", "member_payable", "member_in_payout", "member_paid")
-MERCHANT_KINDS = ("merchant_commission",)
+ORDER_KIND = "order_clearing"
+# What customers paid, and where it went: to promoters (merchant_commission in the books of earlier orders, now straight
+# from the order), to the platform, and the rest. Then what a merchant paid in, reserved for payouts, and paid out; what
+# was withheld from payouts as their fee.
+MERCHANT_KINDS = (
+    "merchant_commission",
+    "merchant_sales",
+    "merchant_proceeds",
+    "platform_fee",
+    "merchant_deposits",
+    "customer_payments",
+    "merchant_funds",
+    "merchant_funds_reserved",
+    "funds_spent",
+    "payout_fees",
+)
 
 
 class LedgerAccount(TenantRow, Base):
     """Where money stands. A positive balance is money that stands to the account.
 
     A member's accounts keep their balance in the row, moved by the database with each entry; `member_paid` is what has
-    left the house for the member. The merchant's own keeps none, it is the sum of its entries, so that orders do not
-    queue on one row.
+    left the house for the member. So does an order's: what it brought in and is not yet shared out, zero once all of
+    its legs are there, `is_open` until then. The merchant's own keep none, they are the sum of their entries, so that
+    orders do not queue on one row.
     """
 
     __tablename__ = "ledger_accounts"
     __table_args__ = (
-        CheckConstraint(f"kind IN {MEMBER_KINDS + MERCHANT_KINDS}", name="kind"),
-        CheckConstraint("(member_id IS NULL) = (balance_minor IS NULL)", name="balance_of_members_only"),
+        merchant_fk("order_id", to="orders.id"),
+        CheckConstraint(f"kind IN {(*MEMBER_KINDS, ORDER_KIND, *MERCHANT_KINDS)}", name="kind"),
+        CheckConstraint(
+            "(member_id IS NULL AND order_id IS NULL) = (balance_minor IS NULL)", name="balance_of_members_and_orders"
+        ),
         CheckConstraint("(member_id IS NOT NULL) = (kind LIKE 'member%')", name="owner"),
+        CheckConstraint(f"(order_id IS NOT NULL) = (kind = '{ORDER_KIND}')", name="order"),
         # A refund after payout may leave a debt in what is payable; nothing else can be taken out twice.
         CheckConstraint("kind = 'member_payable' OR balance_minor >= 0", name="only_payable_is_a_debt"),
         Index(
@@ -32,16 +52,22 @@ class LedgerAccount(TenantRow, Base):
             "kind",
             "member_id",
             "currency",
+            "order_id",
             unique=True,
             postgresql_nulls_not_distinct=True,
         ),
+        Index("ix_ledger_accounts_open", "merchant_id", "order_id", postgresql_where=text("is_open")),
     )
 
     id: Mapped[str] = mapped_column(Id("acc"), primary_key=True)
     kind: Mapped[str] = mapped_column(String(24))
     member_id: Mapped[str | None] = mapped_column(Id("mbr"))
+    order_id: Mapped[str | None] = mapped_column(Id("ord"))
     currency: Mapped[str] = mapped_column(CHAR(3))
     balance_minor: Mapped[int | None] = mapped_column(BigInteger)
+    is_open: Mapped[bool] = mapped_column(
+        Computed("order_id IS NOT NULL AND balance_minor <> 0", persisted=True), deferred=True
+    )
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 

@@ -14,7 +14,8 @@ from app.models.merchants import merchant_fk
 class Order(TenantRow, Base):
     """A purchase. `amount_minor` is goods actually paid; `rule` is the commission rule in force, copied.
 
-    `inviter_id`: whose friend the buyer was when it paid; that one's tier is reached by these orders.
+    `inviter_id`: whose friend the buyer was when it paid; that one's tier is reached by these orders. The platform's
+    fee is that of the merchant's plan when the order was recorded.
     """
 
     __tablename__ = "orders"
@@ -24,6 +25,11 @@ class Order(TenantRow, Base):
         merchant_fk("inviter_id", to="participants.id"),
         CheckConstraint("status IN ('paid', 'partly_refunded', 'refunded')", name="status"),
         CheckConstraint("amount_minor > 0 AND refunded_minor BETWEEN 0 AND amount_minor", name="amounts"),
+        CheckConstraint(
+            "platform_fee_bps BETWEEN 0 AND 10000 AND platform_fee_minor BETWEEN 0 AND amount_minor"
+            " AND platform_fee_refunded_minor BETWEEN 0 AND platform_fee_minor",
+            name="platform_fee",
+        ),
         Index("uq_orders_external_order_id", "merchant_id", "external_order_id", unique=True),
         Index("ix_orders_campaign", "merchant_id", "campaign_id", "id"),
         Index("ix_orders_participant", "merchant_id", "participant_id", "id"),
@@ -47,9 +53,13 @@ class Order(TenantRow, Base):
     refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
     shipping_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
     tax_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    platform_fee_bps: Mapped[int] = mapped_column(server_default="0")
+    platform_fee_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    platform_fee_refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
     currency: Mapped[str] = mapped_column(CHAR(3))
     status: Mapped[str] = mapped_column(String(16), server_default="paid")
     paid_at: Mapped[Instant]
+    fulfilled_at: Mapped[Instant | None]
     rule_version: Mapped[int]
     rule: Mapped[dict[str, Any]] = mapped_column(JSONB)
     explanation: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

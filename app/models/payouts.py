@@ -10,6 +10,7 @@ from app.models.merchants import merchant_fk
 WITHDRAWAL_STATUSES = ("requested", "approved", "rejected", "in_payout", "paid", "failed", "cancelled")
 BATCH_STATUSES = ("built", "approved", "exported", "sent", "settled", "cancelled")
 RAILS = ("wechat", "alipay", "sandbox")
+FEE_BEARERS = ("merchant", "payee")
 PAYOUT_STATUSES = ("created", "submitting", "awaiting_payee", "unknown", "paid", "failed", "cancelled")
 
 
@@ -37,8 +38,37 @@ class PayeeAccount(TenantRow, Base):
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 
+class PayoutSettings(TenantRow, Base):
+    """What a merchant asks of withdrawals; the defaults where there is no row.
+
+    The fee of a withdrawal is `fee_minor` and `fee_bps` of it. Where the payee bears it, what goes out is less.
+    """
+
+    __tablename__ = "payout_settings"
+    __table_args__ = (
+        CheckConstraint("fee_minor BETWEEN 0 AND 1000000 AND fee_bps BETWEEN 0 AND 1000", name="fee"),
+        CheckConstraint(f"fee_bearer IN {FEE_BEARERS}", name="fee_bearer"),
+        # Then what goes out is 0.10 or more for every greater amount, too: a fee grows no faster than its amount.
+        CheckConstraint(
+            "minimum_minor BETWEEN 10 AND 100000000 AND (fee_bearer = 'merchant' OR"
+            " minimum_minor - fee_minor - minimum_minor * fee_bps / 10000 >= 10)",
+            name="minimum",
+        ),
+    )
+
+    minimum_minor: Mapped[int] = mapped_column(BigInteger, server_default="100")
+    fee_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    fee_bps: Mapped[int] = mapped_column(server_default="0")
+    fee_bearer: Mapped[str] = mapped_column(String(8), server_default="merchant")
+    changed_at: Mapped[Instant]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
 class Withdrawal(TenantRow, Base):
-    """All commissions of a member that were payable at one moment; they point here."""
+    """All commissions of a member that were payable at one moment; they point here.
+
+    `amount_minor` leaves the member's balance; the fee was agreed when it was asked for.
+    """
 
     __tablename__ = "withdrawals"
     __table_args__ = (
@@ -46,6 +76,8 @@ class Withdrawal(TenantRow, Base):
         merchant_fk("payee_account_id", to="payee_accounts.id"),
         CheckConstraint(f"status IN {WITHDRAWAL_STATUSES}", name="status"),
         CheckConstraint("amount_minor > 0", name="amount"),
+        CheckConstraint(f"fee_bearer IN {FEE_BEARERS}", name="fee_bearer"),
+        CheckConstraint("fee_minor >= 0 AND (fee_bearer = 'merchant' OR fee_minor < amount_minor)", name="fee"),
         Index("ix_withdrawals_member", "merchant_id", "member_id", "id"),
         Index(
             "uq_withdrawals_open",
@@ -61,9 +93,20 @@ class Withdrawal(TenantRow, Base):
     member_id: Mapped[str] = mapped_column(Id("mbr"))
     payee_account_id: Mapped[str] = mapped_column(Id("pac"))
     amount_minor: Mapped[int] = mapped_column(BigInteger)
+    fee_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    fee_bearer: Mapped[str] = mapped_column(String(8), server_default="merchant")
     currency: Mapped[str] = mapped_column(CHAR(3))
     status: Mapped[str] = mapped_column(String(16))
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+    @property
+    def withheld_minor(self) -> int:
+        return self.fee_minor if self.fee_bearer == "payee" else 0
+
+    @property
+    def net_minor(self) -> int:
+        """What goes out to the payee."""
+        return self.amount_minor - self.withheld_minor
 
 
 class PayoutBatch(TenantRow, Base):
@@ -80,6 +123,7 @@ class PayoutBatch(TenantRow, Base):
     number: Mapped[str] = mapped_column(String(32))
     channel: Mapped[str] = mapped_column(String(16), server_default="file")
     campaign_id: Mapped[str | None] = mapped_column(Id("cmp"))
+    requested_before: Mapped[Instant | None]
     status: Mapped[str] = mapped_column(String(16))
     payout_count: Mapped[int]
     total_minor: Mapped[int] = mapped_column(BigInteger)
@@ -113,10 +157,11 @@ class PayoutBatchFile(TenantRow, Base):
 
 
 class Payout(TenantRow, Base):
-    """One transfer to one payee account, of one withdrawal.
+    """One transfer to one payee account, of one withdrawal; `amount_minor` is what goes out.
 
     On a `rail`: `due_at` by the tenant's clock, when its provider is asked again; `leased_until` by the real one, while
-    somebody asks; `attempts` numbers the claims, `moved_at` is when the status last changed.
+    somebody asks; `attempts` numbers the claims, `moved_at` is when the status last changed. `rail_account` is
+    whose transfer it is there.
     """
 
     __tablename__ = "payouts"
@@ -136,6 +181,7 @@ class Payout(TenantRow, Base):
         CheckConstraint(f"rail IN {RAILS}", name="rail"),
         Index("ix_payouts_batch", "merchant_id", "batch_id", "id"),
         Index("ix_payouts_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_payouts_external_id", "merchant_id", "external_id", postgresql_where=text("external_id IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(Id("pay"), primary_key=True)
@@ -150,6 +196,7 @@ class Payout(TenantRow, Base):
     reason: Mapped[str | None] = mapped_column(Text)
     paid_at: Mapped[Instant | None]
     rail: Mapped[str | None] = mapped_column(String(16))
+    rail_account: Mapped[str | None] = mapped_column(String(160))
     attempts: Mapped[int] = mapped_column(server_default="0")
     due_at: Mapped[Instant | None]
     leased_until: Mapped[Instant | None]
@@ -157,6 +204,27 @@ class Payout(TenantRow, Base):
     cancel_asked_at: Mapped[Instant | None]
     package_info: Mapped[str | None] = mapped_column(Sealed("payout.package_info"))
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PayoutDecision(TenantRow, Base):
+    """What two people say became of a payout that its provider tells nothing of: asked by one, confirmed by another."""
+
+    __tablename__ = "payout_decisions"
+    __table_args__ = (
+        merchant_fk("payout_id", to="payouts.id"),
+        CheckConstraint("outcome IN ('paid', 'failed')", name="outcome"),
+        CheckConstraint("confirmed_by <> asked_by", name="two_people"),
+        CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
+    )
+
+    payout_id: Mapped[str] = mapped_column(Id("pay"), primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(8))
+    reason: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[str] = mapped_column(Text)
+    asked_by: Mapped[str] = mapped_column(Id("usr"))
+    asked_at: Mapped[Instant]
+    confirmed_by: Mapped[str | None] = mapped_column(Id("usr"))
+    confirmed_at: Mapped[Instant | None]
 
 
 class PayoutRail(TenantRow, Base):

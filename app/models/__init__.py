@@ -7,7 +7,16 @@ from app.models.commissions import Commission
 from app.models.jobs import Job, JobPoster
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import AvatarFetch, Member
-from app.models.merchants import ApiKey, AuditEntry, IdempotencyKey, Merchant, MerchantUser, PhoneCode, Plan
+from app.models.merchants import (
+    ApiKey,
+    AuditEntry,
+    IdempotencyKey,
+    Merchant,
+    MerchantUser,
+    PhoneCode,
+    Plan,
+    PlanPurchase,
+)
 from app.models.orders import Order, OrderLine, Refund
 from app.models.payouts import (
     PayeeAccount,
@@ -74,6 +83,7 @@ __all__ = [
     "PayoutSettings",
     "PhoneCode",
     "Plan",
+    "PlanPurchase",
     "PosterTemplate",
     "PosterTemplateVersion",
     "Referral",

@@ -2,7 +2,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, LargeBinary, SmallInteger, String, Text, func, text
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Text,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,26 +23,34 @@ from app.db.types import Id, Instant, Sealed
 
 
 class Plan(Base):
-    """What a merchant pays for; the core works on every plan."""
+    """What a merchant pays for; the core works on every plan. Without a price it is not for sale."""
 
     __tablename__ = "plans"
+    __table_args__ = (
+        CheckConstraint("platform_fee_bps BETWEEN 0 AND 10000", name="platform_fee"),
+        CheckConstraint("price_minor >= 0 AND days >= 0 AND (price_minor > 0) = (days > 0)", name="price"),
+    )
 
     key: Mapped[str] = mapped_column(String(32), primary_key=True)
     name: Mapped[str] = mapped_column(String(80))
     platform_fee_bps: Mapped[int]
     price_minor: Mapped[int]
     days: Mapped[int]
+    created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 
 class Merchant(Base):
     """A tenant. Every registration makes two rows: the live one and its test twin, with a clock of its own.
 
     `house_member_id` and `house_participant_id` are who this merchant is on the house merchant of the same mode.
+    `plan` is the one without paid time. `funding`: promoters are paid out of accounts of the merchant's own, or out of
+    what it has paid in before.
     """
 
     __tablename__ = "merchants"
     __table_args__ = (
         CheckConstraint("livemode = (clock_offset_seconds = 0) OR NOT livemode", name="live_clock_is_real"),
+        CheckConstraint("funding IN ('own', 'prepaid')", name="funding"),
         Index(
             "uq_merchants_phone_index",
             "phone_index",
@@ -56,6 +76,7 @@ class Merchant(Base):
     email: Mapped[str | None] = mapped_column(Sealed("merchant.email"))
     email_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     plan: Mapped[str] = mapped_column(String(32), server_default="free")
+    funding: Mapped[str] = mapped_column(String(8), server_default="own")
     verified_at: Mapped[Instant | None]
     clock_offset_seconds: Mapped[int] = mapped_column(server_default="0")
     house_member_id: Mapped[str | None] = mapped_column(Id("mbr"))
@@ -63,6 +84,24 @@ class Merchant(Base):
     invite_code: Mapped[str | None] = mapped_column(String(8))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PlanPurchase(TenantRow, Base):
+    """Paid time of a plan, with its terms as they were when it was bought; `id` is the checkout's. Append-only.
+
+    What the live merchant bought is there for its test twin as well.
+    """
+
+    __tablename__ = "plan_purchases"
+    __table_args__ = (CheckConstraint("days > 0 AND amount_minor > 0", name="terms"),)
+
+    id: Mapped[str] = mapped_column(Id("ord"), primary_key=True)
+    plan: Mapped[str] = mapped_column(String(32))
+    platform_fee_bps: Mapped[int]
+    days: Mapped[int]
+    amount_minor: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(CHAR(3))
+    bought_at: Mapped[Instant]
 
 
 class MerchantUser(TenantRow, Base):

@@ -113,9 +113,9 @@ class Reply:
     campaigns: dict[UUID, CampaignFacts] = field(default_factory=dict)
 
 
-Found = dict[str, Destination]
 CampaignKey = tuple[UUID, UUID]  # merchant, campaign
 Lookup = Callable[[Collection[str], Collection[CampaignKey]], Coroutine[Any, Any, Reply]]
+# What was found, None where there is no such code, or why nobody could say.
 Answer = Destination | Exception | None
 
 
@@ -132,6 +132,7 @@ class CodeCache:
         self._campaigns: dict[UUID, KnownCampaign] = {}
         self._unknown: dict[str, float] = {}
         self._waiting: dict[str, asyncio.Future[Answer]] = {}
+        self._asked: dict[str, asyncio.Future[Answer]] = {}
         self._overdue: set[UUID] = set()
         self._asking: asyncio.Task[None] | None = None
         self._announced: set[str] = set()
@@ -158,19 +159,24 @@ class CodeCache:
         found = self.get(code)
         if found is not MISS:
             return found
+        if (refusal := self._refusal(1)) is not None:
+            raise refusal
         (answer,) = self._ask((code,))
         # Others may wait for the same answer: they must not be cancelled with this one.
         return _told(await asyncio.shield(answer))
 
-    async def find_many(self, codes: Iterable[str]) -> Found:
-        """Destinations of those codes that there are."""
+    async def find_many(self, codes: Iterable[str]) -> dict[str, Answer]:
+        """An answer for each: those at hand are told, too, where others cannot be asked for."""
         at_hand = {code: self.get(code) for code in codes}
-        missing = [code for code, found in at_hand.items() if found is MISS]
-        if missing:
-            answers = self._ask(missing)
-            await asyncio.wait(answers)
-            at_hand.update((code, _told(answer.result())) for code, answer in zip(missing, answers, strict=True))
-        return {code: found for code, found in at_hand.items() if isinstance(found, Destination)}
+        found: dict[str, Answer] = {code: known for code, known in at_hand.items() if known is not MISS}
+        missing = [code for code in at_hand if code not in found]
+        if not missing:
+            return found
+        if (refusal := self._refusal(len(missing))) is not None:
+            return found | dict.fromkeys(missing, refusal)
+        answers = self._ask(missing)
+        await asyncio.wait(answers)
+        return found | {code: answer.result() for code, answer in zip(missing, answers, strict=True)}
 
     def forget(self, subject_id: str) -> None:
         """Something changed about a campaign, or about a merchant and so about all of theirs."""
@@ -198,14 +204,20 @@ class CodeCache:
         every = self._campaigns.values()
         return [known for known in every if subject_id in (EVERYBODY, known.facts.merchant_id)]
 
-    def _ask(self, codes: Collection[str]) -> list[asyncio.Future[Answer]]:
+    def _refusal(self, codes: int) -> Exception | None:
+        """Why so many more cannot be asked for now."""
         if self._fault is not None and self._clock() < self._ask_again_at:
             # Without the frames of those who were told before: they would be held until it is over.
-            raise self._fault.with_traceback(None)
-        if len(self._waiting) + len(codes) > MOST_WAITING:
-            raise Unavailable("too_many_unknown_codes", "Too many codes are being looked up. Retry.", retry_after=1)
+            return self._fault.with_traceback(None)
+        if len(self._waiting) + len(self._asked) + codes > MOST_WAITING:
+            return Unavailable("too_many_unknown_codes", "Too many codes are being looked up. Retry.", retry_after=1)
+        return None
+
+    def _ask(self, codes: Iterable[str]) -> list[asyncio.Future[Answer]]:
+        # What is under way may have been read before the change that was announced since.
+        under_way = {} if self._announced else self._asked
         loop = asyncio.get_running_loop()
-        futures = [self._waiting.setdefault(code, loop.create_future()) for code in codes]
+        futures = [under_way.get(code) or self._waiting.setdefault(code, loop.create_future()) for code in codes]
         self._wake()
         return futures
 
@@ -215,13 +227,12 @@ class CodeCache:
 
     async def _ask_all(self) -> None:
         while self._waiting or self._overdue:
-            asked = {code: self._waiting[code] for code in list(self._waiting)[:MOST_AT_ONCE]}
+            self._asked = {code: self._waiting.pop(code) for code in list(self._waiting)[:MOST_AT_ONCE]}
             overdue, self._overdue = self._overdue, set()
             try:
-                await self._round(asked, overdue)
+                await self._round(self._asked, overdue)
             finally:  # also where this task is cancelled: nobody may wait for an answer that does not come
-                for code in asked:
-                    del self._waiting[code]
+                asked, self._asked = self._asked, {}
                 self._answer(asked, ConnectionError("the look-up was given up"))
 
     async def _round(self, asked: dict[str, asyncio.Future[Answer]], overdue: set[UUID]) -> None:

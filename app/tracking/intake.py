@@ -8,7 +8,7 @@ from app.kit import ids
 from app.kit.errors import Unavailable
 from app.tracking import bots, metrics, rules
 from app.tracking.batcher import NotRecordedError
-from app.tracking.codes import CodeCache, Destination
+from app.tracking.codes import Answer, CodeCache, Destination
 from app.tracking.hits import Hit
 from app.tracking.items import EventIn, EventOut, instant_us
 from app.tracking.links import MOST_AGENT
@@ -27,9 +27,13 @@ async def take(
 ) -> list[EventOut]:
     """An answer for each item in turn, when what was taken is recorded. Unavailable where no store takes it.
 
+    Items whose code cannot be looked up now are to be sent again; where that is all of them, its error is raised.
     `received_us` is by the real clock, in microseconds since 1970.
     """
     destinations = await _find(tracker.codes, events)
+    faults = [destination for destination in destinations if isinstance(destination, Exception)]
+    if faults and len(faults) == len(events):
+        raise faults[0].with_traceback(None)
     judged = [
         await _judge(tracker, event, destination, merchant_id, received_us) if isinstance(event, EventIn) else event
         for event, destination in zip(events, destinations, strict=True)
@@ -47,9 +51,9 @@ async def take(
     return answers
 
 
-async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[Destination | None]:
-    """For each event where its code leads; None where it leads nowhere."""
-    found: list[Destination | None] = []
+async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[Answer]:
+    """For each event where its code leads; None where it leads nowhere, an error where nobody can say."""
+    found: list[Answer] = []
     for event in events:
         known = codes.get(event.invite_code) if isinstance(event, EventIn) else None
         if not isinstance(known, Destination):
@@ -63,9 +67,11 @@ async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[
 
 
 async def _judge(
-    tracker: Tracker, event: EventIn, destination: Destination | None, merchant_id: str, received_us: int
+    tracker: Tracker, event: EventIn, destination: Answer, merchant_id: str, received_us: int
 ) -> Hit | EventOut:
     """What to record, or why not. Another merchant's code answers like one that does not exist."""
+    if isinstance(destination, Exception):
+        return _rejected(event, "temporarily_unavailable", "The invite code cannot be looked up now; send this again.")
     if destination is None or destination.merchant_id != merchant_id:
         return _rejected(event, "invite_code_unknown", "No such invite code.")
     facts = destination.campaign.facts
@@ -76,7 +82,7 @@ async def _judge(
     is_bot = event.user_agent is not None and bots.is_bot(event.user_agent)
     outcome = facts.life.outcome(occurred_us, bot=is_bot)
     if outcome is None:
-        return _rejected(event, "campaign_not_active", f"The campaign is {facts.status}: nothing counts yet.")
+        return _rejected(event, "campaign_not_active", "The campaign had not begun then: nothing counts.")
     return Hit(
         id=ids.uuid7_at(received_us),
         target=destination.target,

@@ -50,14 +50,16 @@ class Life:
 
 
 def life_of(campaign: Dated) -> Life:
-    """As `campaigns.rules.status_at` has it at any instant, worked out once."""
-    ends = [micros(instant) for instant in (campaign.ended_at, campaign.ends_at) if instant is not None]
+    """As `campaigns.rules.status_at` has it at any instant, worked out once; of what was before the beginning, too."""
+    if campaign.status == "draft":
+        return Life(NEVER, NEVER)
+    begins_us = NEVER if campaign.status == "scheduled" else ALWAYS
+    if campaign.starts_at is not None:
+        begins_us = micros(campaign.starts_at)
     if campaign.status in OVER:
-        return Life(ALWAYS, min(ends, default=ALWAYS))
-    ends_us = NEVER if campaign.ends_at is None or campaign.status == "draft" else micros(campaign.ends_at)
-    if campaign.status == "scheduled" and campaign.starts_at is not None:
-        return Life(micros(campaign.starts_at), ends_us)
-    return Life(NEVER if campaign.status in {"draft", "scheduled"} else ALWAYS, ends_us)
+        ends = [micros(instant) for instant in (campaign.ended_at, campaign.ends_at) if instant is not None]
+        return Life(begins_us, min(ends, default=ALWAYS))
+    return Life(begins_us, NEVER if campaign.ends_at is None else micros(campaign.ends_at))
 
 
 def refusal_of(occurred_us: int, now_us: int) -> str | None:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -121,8 +121,10 @@ class Link:
 
 
 async def make_link(resources: Resources, merchant_id: str, **campaign_values: Any) -> Link:
+    """In a campaign that has run for a while, unless another beginning is given."""
+    begun = {"starts_at": clock.utcnow() - timedelta(days=30)}
     async with resources.db.tenant(merchant_id) as session:
-        campaign = await make_campaign(session, merchant_id, **campaign_values)
+        campaign = await make_campaign(session, merchant_id, **begun | campaign_values)
         return link_of(campaign, await make_participant(session, campaign))
 
 

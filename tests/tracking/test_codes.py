@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -54,6 +55,11 @@ class World:
 async def status(codes: CodeCache, code: str) -> str | None:
     found = await codes.find(code)
     return None if found is None else found.status
+
+
+async def statuses(codes: CodeCache, *asked: str) -> set[str | None]:
+    found = (await codes.find_many(asked)).values()
+    return {each.status if isinstance(each, Destination) else None for each in found}
 
 
 async def turn() -> None:
@@ -111,6 +117,24 @@ async def test_a_change_that_is_announced_during_a_look_up_is_not_missed() -> No
     assert await status(codes, "a") == "paused"
 
 
+@pytest.mark.parametrize("many", [False, True])
+async def test_who_asks_after_a_change_does_not_share_an_answer_from_before_it(many: bool) -> None:
+    world = World("a")
+    codes = world.cache()
+    codes.listen(True)
+    world.gate.clear()
+    before = asyncio.create_task(status(codes, "a"))
+    await turn()
+    world.status = "ended"
+    codes.forget(CAMPAIGN_ID)
+    after: asyncio.Task[Any] = asyncio.create_task(statuses(codes, "a") if many else status(codes, "a"))
+    await turn()
+    world.gate.set()
+    assert (await before, await after) == ("active", {"ended"} if many else "ended")
+    assert await status(codes, "a") == "ended"
+    assert world.campaigns_read == 2
+
+
 async def test_whoever_begins_to_listen_knows_nothing_of_what_was_said_before() -> None:
     world = World("a")
     codes = world.cache()
@@ -150,7 +174,7 @@ async def test_codes_of_one_campaign_are_refreshed_by_one_read() -> None:
     codes = world.cache()
     await codes.find_many("abcdefghi")
     world.status, world.now = "paused", 1_000.0
-    assert {destination.status for destination in (await codes.find_many("abcdefghi")).values()} == {"paused"}
+    assert await statuses(codes, *"abcdefghi") == {"paused"}
     assert world.asked == [list("abcdefghi"), []]
 
 
@@ -239,6 +263,25 @@ async def test_while_the_database_is_away_old_answers_lead_on_and_nobody_waits_f
     world.now += cache.ASK_AGAIN_SECONDS
     assert await codes.find("b") is None
     assert await status(codes, "a") == "paused"
+
+
+async def test_of_many_those_at_hand_are_told_although_others_cannot_be_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World("a", "b")
+    codes = world.cache()
+    await codes.find("a")
+    world.away = True
+    for _ in range(2):
+        known, other = (await codes.find_many("ab")).values()
+        assert isinstance(known, Destination)
+        assert isinstance(other, ConnectionRefusedError)
+    world.away, world.now = False, cache.ASK_AGAIN_SECONDS
+    monkeypatch.setattr(cache, "MOST_WAITING", 1)
+    known, *others = (await codes.find_many("abc")).values()
+    assert isinstance(known, Destination)
+    assert [isinstance(other, Unavailable) for other in others] == [True, True]
+    assert await statuses(codes, "a", "b") == {"active"}
 
 
 async def test_nobody_waits_for_an_answer_after_the_end() -> None:

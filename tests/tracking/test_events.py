@@ -137,6 +137,19 @@ async def test_before_the_campaign_begins_events_are_rejected(
     assert [answer["code"] for answer in answers] == ["campaign_not_active"] * 2
 
 
+async def test_what_happened_before_the_campaign_began_is_rejected(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    """However long it runs by now, and also where it is over."""
+    begun = clock.utcnow() - timedelta(hours=2)
+    for n, ended_at in enumerate((None, begun + timedelta(hours=1))):
+        status = "ended" if ended_at else "active"
+        link = await make_link(resources, merchant.test_id, starts_at=begun, status=status, ended_at=ended_at)
+        answers = await send(api, item(link, f"{n} early", occurred_at=long_ago(hours=3)), item(link, f"{n}"))
+        assert [answer.get("code") for answer in answers] == ["campaign_not_active", None]
+        assert (await counted(api, link)).keys() == {"late_hits" if ended_at else "clicks"}
+
+
 async def test_what_happened_before_the_end_is_not_late(
     api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:

@@ -18,7 +18,7 @@ from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.tracking import intake, links, live
 from app.tracking.hits import micros
-from app.tracking.items import EventIn
+from app.tracking.items import EventIn, EventOut
 from app.tracking.keys import Keys, shard_of
 from app.tracking.links import Visit
 from app.tracking.tracker import Tracker
@@ -141,6 +141,33 @@ async def test_where_no_store_takes_events_they_are_to_be_sent_again(
         with valkey.stopped(), pytest.raises(Unavailable, match="events_not_recorded") as raised:
             await intake.take(away.tracker, [event], merchant_id=link.merchant_id, received_us=received_us)
     assert raised.value.retry_after
+
+
+async def test_with_postgres_away_known_codes_are_taken_and_the_others_are_to_be_sent_again(
+    api: httpx.AsyncClient, settings: Settings, tracker: Tracker, link: Link
+) -> None:
+    known, other = (EventIn(event_id=code, type="click", invite_code=code) for code in (link.code, "22222222"))
+    bad = EventIn(event_id="bad", type="click", invite_code="no code")
+    await tracker.codes.find(link.code)
+    async with open_resources(without_postgres(settings)) as away:
+        away.tracker.codes._known = tracker.codes._known
+        answers = await take(away, link, known, other, bad)
+        # A batch of which nothing can be said is refused as a whole: there is nothing to leave out of the next one.
+        for nothing_known in ([other], [other, other]):
+            with pytest.raises(ConnectionRefusedError):
+                await take(away, link, *nothing_known)
+        assert (await take(away, link, other, bad))[0].status == "rejected"
+    assert [(answer.status, answer.code) for answer in answers] == [
+        ("accepted", None),
+        ("rejected", "temporarily_unavailable"),
+        ("rejected", "invite_code_unknown"),
+    ]
+    assert await counted(api, link) == (1, 0)
+
+
+async def take(resources: Resources, link: Link, *events: EventIn) -> list[EventOut]:
+    now_us = micros(clock.utcnow())
+    return await intake.take(resources.tracker, events, merchant_id=link.merchant_id, received_us=now_us)
 
 
 def without_postgres(settings: Settings) -> Settings:

@@ -40,6 +40,11 @@ def hit(number: int, **values: object) -> Hit:
         (Dates("active"), False, "human"),
         (Dates("active"), True, "bot"),
         (Dates("paused"), False, "human"),
+        (Dates("active", starts_at=NOON), False, "human"),
+        (Dates("active", starts_at=NOON + HOUR), False, None),
+        (Dates("paused", starts_at=NOON + HOUR), True, None),
+        (Dates("ended", starts_at=NOON + HOUR, ended_at=NOON + 2 * HOUR), False, None),
+        (Dates("ended", starts_at=NOON + HOUR, ended_at=NOON), False, "late"),
         (Dates("active", ends_at=NOON), False, "late"),
         (Dates("active", ends_at=NOON + HOUR), False, "human"),
         (Dates("ended", ended_at=NOON - HOUR), False, "late"),
@@ -69,7 +74,8 @@ def test_a_life_says_of_any_instant_what_the_status_then_does(
         then = status_at(campaign, instant)
         ended = min(filter(None, (ended_at, ends_at)), default=instant)
         expected: str | None = "late" if then in OVER and instant >= ended else "human"
-        if then in {"draft", "scheduled"}:
+        not_begun = expected == "human" and starts_at is not None and instant < starts_at
+        if then in {"draft", "scheduled"} or not_begun:
             expected = None
         elif bot:
             expected = "bot"

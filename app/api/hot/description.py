@@ -61,7 +61,10 @@ _TAKE_EVENTS = {
     "operationId": "take_v1_events_post",
     "summary": "Take",
     "description": (
-        "Hand in clicks, scans, views and shares that your own pages saw; each counts once, however often it is sent."
+        "Hand in clicks, scans, views and shares that your own pages saw; each counts once, however often it is sent:"
+        " `event_id` tells it from the campaign's others. A bad item is `rejected` with a `code` and spoils no other."
+        " Items `rejected` with `temporarily_unavailable` could not be judged: send these again, and these alone."
+        " Where that is so of all of them, or no store takes events, the answer is 503: send all again as they are."
     ),
     "security": [{"HTTPBearer": []}],
     "requestBody": {
@@ -90,7 +93,7 @@ _TAKE_EVENTS = {
                 403: "Not allowed to this key",
                 413: "The body is too large",
                 422: "Does not fit",
-                503: "No store takes events now: send them again as they are",
+                503: "No store takes events now, or none can be judged: send them again as they are",
             }
         ),
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,16 @@ class Leg:
     account: str
     member_id: str | None
     amount_minor: int
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One transaction to come: `reference` (with `kind`) makes it once."""
+
+    kind: str
+    reference: str
+    legs: Sequence[Leg]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +47,18 @@ def member_account(bucket: str) -> str:
 
 def merged(legs: Iterable[Leg]) -> list[Leg]:
     """One leg an account, in a fixed order, without those that come to nothing."""
-    sums: dict[tuple[str, str], int] = {}
+    sums: dict[tuple[str, str, str], int] = {}
     for leg in legs:
-        owner = (leg.member_id or "", leg.account)
+        owner = (leg.member_id or "", leg.account, leg.order_id or "")
         sums[owner] = sums.get(owner, 0) + leg.amount_minor
-    return [Leg(account, member or None, amount) for (member, account), amount in sorted(sums.items()) if amount]
+    return [
+        Leg(account, member or None, amount, order or None)
+        for (member, account, order), amount in sorted(sums.items())
+        if amount
+    ]
+
+
+def cleared(order_id: str, kind: str, reference: str, legs: Sequence[Leg]) -> Posting:
+    """What `legs` bring an order, or take of it, through the order's own account."""
+    into_order = -sum(leg.amount_minor for leg in legs)
+    return Posting(kind, reference, [Leg("order_clearing", None, into_order, order_id), *legs])

@@ -10,11 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.types import Id
 from app.kit import ids
 from app.ledger.rules import Leg as Leg
+from app.ledger.rules import Posting as Posting
 from app.ledger.rules import merged
 from app.models import LedgerAccount, LedgerTransaction
-from app.models.ledger import MEMBER_KINDS, MERCHANT_KINDS
+from app.models.ledger import MEMBER_KINDS
 
-ACC, MBR, MCH, TXN = Id("acc"), Id("mbr"), Id("mch"), Id("txn")
+ACC, MBR, MCH, ORD, TXN = Id("acc"), Id("mbr"), Id("mch"), Id("ord"), Id("txn")
+Owner = tuple[str, str | None]
 
 # In the given order. `IS NOT DISTINCT FROM` would do for both sorts of owners, but no index answers it: each order
 # would read all accounts of its merchant.
@@ -23,38 +25,37 @@ _OPEN_ACCOUNTS = text("""
     SELECT :merchant_id, wanted.id, wanted.kind, wanted.member_id, :currency,
            CASE WHEN wanted.member_id IS NOT NULL THEN 0 END
     FROM unnest(:ids, CAST(:kinds AS text[]), :members) WITH ORDINALITY AS wanted (id, kind, member_id, place)
-    WHERE NOT EXISTS (SELECT 1 FROM ledger_accounts a
-                      WHERE a.merchant_id = :merchant_id AND a.kind = wanted.kind AND a.currency = :currency
-                        AND a.member_id = wanted.member_id)
-      AND (wanted.member_id IS NOT NULL OR NOT EXISTS (
-           SELECT 1 FROM ledger_accounts a
-           WHERE a.merchant_id = :merchant_id AND a.kind = ANY (CAST(:kinds AS text[])) AND a.kind = wanted.kind
-             AND a.currency = :currency AND a.member_id IS NULL))
     ORDER BY wanted.place
     ON CONFLICT DO NOTHING
 """).bindparams(
     bindparam("merchant_id", type_=MCH), bindparam("ids", type_=ARRAY(ACC)), bindparam("members", type_=ARRAY(MBR))
 )
 
-# Members' accounts are locked in one order, the merchant's own are not: every order of a merchant touches those.
+# One account stands for its member: whoever has that has the member's others, too. Members come in one order; the
+# merchant's own are not locked, every order of a merchant touches those. Nobody is locked where somebody has no
+# accounts yet: those are opened before any lock is taken.
 _LOCK_ACCOUNTS = (
     text("""
-    WITH mine AS MATERIALIZED (
-        SELECT id, kind, member_id FROM ledger_accounts
-        WHERE merchant_id = :merchant_id AND currency = :currency
-          AND kind = ANY (CAST(:member_kinds AS text[])) AND member_id = ANY (:members)
-        ORDER BY member_id, kind COLLATE "C" FOR NO KEY UPDATE)
-    SELECT id, kind, member_id FROM mine
+    WITH locked AS MATERIALIZED (
+        SELECT member_id FROM ledger_accounts
+        WHERE merchant_id = :merchant_id AND currency = :currency AND kind = 'member_held'
+          AND member_id = ANY (:members)
+          AND CAST(:count AS bigint) = (
+              SELECT count(*) FROM ledger_accounts WHERE merchant_id = :merchant_id AND currency = :currency
+              AND kind = 'member_held' AND member_id = ANY (:members))
+        ORDER BY member_id FOR NO KEY UPDATE)
+    SELECT a.id, a.kind, a.member_id FROM locked JOIN ledger_accounts a
+        ON a.merchant_id = :merchant_id AND a.currency = :currency AND a.kind = ANY (CAST(:member_kinds AS text[]))
+           AND a.member_id = locked.member_id
     UNION ALL
     SELECT id, kind, member_id FROM ledger_accounts
     WHERE merchant_id = :merchant_id AND currency = :currency AND kind = ANY (CAST(:merchant_kinds AS text[]))
-          AND member_id IS NULL
+          AND member_id IS NULL AND order_id IS NULL
 """)
     .bindparams(bindparam("merchant_id", type_=MCH), bindparam("members", type_=ARRAY(MBR)))
     .columns(LedgerAccount.id, LedgerAccount.kind, LedgerAccount.member_id)
 )
 
-# The first account in that order stands for its member: whoever has it gets the member's others without a wait.
 _TRY_MEMBERS = (
     text("""
     SELECT member_id FROM ledger_accounts
@@ -65,25 +66,37 @@ _TRY_MEMBERS = (
     .columns(LedgerAccount.member_id)
 )
 
-_OPEN_TRANSACTIONS = (
+# Transactions and all their legs at once, with the accounts of their orders. Keys are checked, and balances moved, when
+# all of it is there.
+_WRITE = (
     text("""
-    INSERT INTO ledger_transactions (merchant_id, id, kind, reference, occurred_at)
-    SELECT :merchant_id, wanted.id, :kind, wanted.reference, CAST(:occurred_at AS timestamptz)
-    FROM unnest(:ids, CAST(:references AS text[])) WITH ORDINALITY AS wanted (id, reference, place)
-    ORDER BY wanted.place ON CONFLICT DO NOTHING RETURNING id, reference
+    WITH accounts AS (
+        INSERT INTO ledger_accounts (merchant_id, id, kind, order_id, currency, balance_minor)
+        SELECT :merchant_id, of.id, 'order_clearing', of.id, :currency, 0 FROM unnest(:orders) AS of (id)
+        ON CONFLICT DO NOTHING),
+    opened AS (
+        INSERT INTO ledger_transactions (merchant_id, id, kind, reference, occurred_at)
+        SELECT :merchant_id, wanted.id, wanted.kind, wanted.reference, CAST(:occurred_at AS timestamptz)
+        FROM unnest(:ids, CAST(:kinds AS text[]), CAST(:references AS text[])) WITH ORDINALITY
+             AS wanted (id, kind, reference, place)
+        ORDER BY wanted.place ON CONFLICT DO NOTHING RETURNING id, kind, reference),
+    added AS (
+        INSERT INTO ledger_entries (merchant_id, transaction_id, account_id, amount_minor, currency)
+        SELECT :merchant_id, leg.transaction_id, leg.account_id, leg.amount_minor, :currency
+        FROM unnest(:transactions, :accounts, CAST(:amounts AS bigint[])) WITH ORDINALITY
+             AS leg (transaction_id, account_id, amount_minor, place)
+        JOIN opened ON opened.id = leg.transaction_id
+        ORDER BY leg.place)
+    SELECT id, kind, reference FROM opened
 """)
-    .bindparams(bindparam("merchant_id", type_=MCH), bindparam("ids", type_=ARRAY(TXN)))
-    .columns(LedgerTransaction.id, LedgerTransaction.reference)
-)
-
-_ADD_ENTRIES = text("""
-    INSERT INTO ledger_entries (merchant_id, transaction_id, account_id, amount_minor, currency)
-    SELECT :merchant_id, leg.transaction_id, leg.account_id, leg.amount_minor, :currency
-    FROM unnest(:transactions, :accounts, CAST(:amounts AS bigint[])) AS leg (transaction_id, account_id, amount_minor)
-""").bindparams(
-    bindparam("merchant_id", type_=MCH),
-    bindparam("transactions", type_=ARRAY(TXN)),
-    bindparam("accounts", type_=ARRAY(ACC)),
+    .bindparams(
+        bindparam("merchant_id", type_=MCH),
+        bindparam("orders", type_=ARRAY(ORD)),
+        bindparam("ids", type_=ARRAY(TXN)),
+        bindparam("transactions", type_=ARRAY(TXN)),
+        bindparam("accounts", type_=ARRAY(ACC)),
+    )
+    .columns(LedgerTransaction.id, LedgerTransaction.kind, LedgerTransaction.reference)
 )
 
 
@@ -102,15 +115,9 @@ async def post(
     Legs of one account are added up. All accounts of the members involved stay locked until the end of the database
     transaction, so a use case that posts twice for the same members cannot cross with another one.
     """
-    posted = await post_each(
-        session,
-        merchant_id=merchant_id,
-        kind=kind,
-        occurred_at=occurred_at,
-        currency=currency,
-        movements={reference: legs},
-    )
-    return posted.get(reference)
+    one = [Posting(kind, reference, legs)]
+    posted = await post_all(session, merchant_id=merchant_id, occurred_at=occurred_at, currency=currency, postings=one)
+    return posted.get((kind, reference))
 
 
 async def post_each(
@@ -122,23 +129,45 @@ async def post_each(
     currency: str,
     movements: Mapping[str, Sequence[Leg]],
 ) -> dict[str, str]:
-    """As `post`, for many movements by reference, in as many statements as one takes: the new transactions' ids."""
-    wanted = {"merchant_id": merchant_id, "kind": kind, "occurred_at": occurred_at}
-    opened = await session.execute(
-        _OPEN_TRANSACTIONS,
-        {**wanted, "ids": [ids.new("txn") for _ in movements], "references": sorted(movements)},
+    """As `post`, for many movements by reference: the new transactions' ids."""
+    postings = [Posting(kind, reference, movements[reference]) for reference in sorted(movements)]
+    posted = await post_all(
+        session, merchant_id=merchant_id, occurred_at=occurred_at, currency=currency, postings=postings
     )
-    posted = {row.reference: row.id for row in opened}
-    legs = [(posted[reference], leg) for reference in sorted(posted) for leg in merged(movements[reference])]
-    if legs:
-        accounts = await _accounts(session, merchant_id, currency, [leg for _, leg in legs])
-        entries = {
-            "transactions": [transaction_id for transaction_id, _ in legs],
-            "accounts": [accounts[leg.account, leg.member_id] for _, leg in legs],
-            "amounts": [leg.amount_minor for _, leg in legs],
-        }
-        await session.execute(_ADD_ENTRIES, {"merchant_id": merchant_id, "currency": currency, **entries})
-    return posted
+    return {reference: transaction_id for (_, reference), transaction_id in posted.items()}
+
+
+async def post_all(
+    session: AsyncSession, *, merchant_id: str, occurred_at: datetime, currency: str, postings: Sequence[Posting]
+) -> dict[tuple[str, str], str]:
+    """As `post`, for many at once, in as many statements as one takes: new transactions' ids by kind and reference.
+
+    What passes an account of an order in all of them and comes to nothing leaves the account's row alone.
+    """
+    made = [(ids.new("txn"), posting, merged(posting.legs)) for posting in postings]
+    legs = [(transaction_id, leg) for transaction_id, _, legs in made for leg in legs]
+    accounts = await _accounts(session, merchant_id, currency, [leg for _, leg in legs])
+    values = {
+        "merchant_id": merchant_id,
+        "currency": currency,
+        "occurred_at": occurred_at,
+        "orders": sorted({leg.order_id for _, leg in legs if leg.order_id}),
+        "ids": [transaction_id for transaction_id, _, _ in made],
+        "kinds": [posting.kind for _, posting, _ in made],
+        "references": [posting.reference for _, posting, _ in made],
+        "transactions": [transaction_id for transaction_id, _ in legs],
+        "accounts": [_account_of(leg, accounts) for _, leg in legs],
+        "amounts": [leg.amount_minor for _, leg in legs],
+    }
+    opened = await session.execute(_WRITE, values)
+    return {(row.kind, row.reference): row.id for row in opened}
+
+
+def _account_of(leg: Leg, accounts: Mapping[Owner, str]) -> str:
+    """An order's account has the order's number."""
+    if leg.order_id is not None:
+        return ids.encode("acc", ids.decode("ord", leg.order_id))
+    return accounts[leg.account, leg.member_id]
 
 
 async def lock(session: AsyncSession, *, merchant_id: str, currency: str, member_ids: Iterable[str]) -> None:
@@ -155,30 +184,45 @@ async def try_lock(
 ) -> frozenset[str]:
     """As `lock`, leaving out members that somebody is busy with, or that have no accounts; who was locked."""
     wanted = {"merchant_id": merchant_id, "currency": currency, "members": sorted(set(member_ids))}
-    free = frozenset(await session.scalars(_TRY_MEMBERS, wanted))
-    if free:
-        await lock(session, merchant_id=merchant_id, currency=currency, member_ids=free)
-    return free
+    return frozenset(await session.scalars(_TRY_MEMBERS, wanted))
 
 
-async def _accounts(
-    session: AsyncSession, merchant_id: str, currency: str, legs: Sequence[Leg]
-) -> dict[tuple[str, str | None], str]:
-    """Ids by kind and member. Missing accounts are made, all of a member together and in one order: two first
-    postings at once wait for each other instead of dying of each other."""
-    members = sorted({leg.member_id for leg in legs if leg.member_id})
-    owners: list[tuple[str | None, str]] = [(member, kind) for member in members for kind in MEMBER_KINDS]
-    owners += sorted({(None, leg.account) for leg in legs if leg.member_id is None}, key=lambda owner: owner[1])
-    scope = {"merchant_id": merchant_id, "currency": currency, "members": members}
-    await session.execute(
-        _OPEN_ACCOUNTS,
-        {
-            **scope,
-            "ids": [ids.new("acc") for _ in owners],
-            "kinds": [kind for _, kind in owners],
-            "members": [member for member, _ in owners],
-        },
-    )
-    kinds = {"member_kinds": list(MEMBER_KINDS), "merchant_kinds": list(MERCHANT_KINDS)}
-    found = await session.execute(_LOCK_ACCOUNTS, {**scope, **kinds})
-    return {(row.kind, row.member_id): row.id for row in found}
+async def _accounts(session: AsyncSession, merchant_id: str, currency: str, legs: Sequence[Leg]) -> dict[Owner, str]:
+    """Ids by kind and member; orders' accounts are not among them. Missing accounts are made, all of a member together
+    and in one order, and before any is locked: two first postings at once wait for each other instead of dying of each
+    other."""
+    owners: set[Owner] = {(leg.account, leg.member_id) for leg in legs if leg.order_id is None}
+    if not owners:
+        return {}
+    scope = {"merchant_id": merchant_id, "currency": currency}
+    found = await _locked(session, scope, owners)
+    if owners - found.keys():
+        await _open(session, scope, owners)
+        found = await _locked(session, scope, owners)
+    return found
+
+
+async def _locked(session: AsyncSession, scope: Mapping[str, str], owners: Iterable[Owner]) -> dict[Owner, str]:
+    members = sorted({member for _, member in owners if member})
+    wanted = {
+        **scope,
+        "members": members,
+        "count": len(members),
+        "member_kinds": sorted({kind for kind, member in owners if member}),
+        "merchant_kinds": sorted({kind for kind, member in owners if member is None}),
+    }
+    rows = await session.execute(_LOCK_ACCOUNTS, wanted)
+    return {(row.kind, row.member_id): row.id for row in rows}
+
+
+async def _open(session: AsyncSession, scope: Mapping[str, str], owners: Iterable[Owner]) -> None:
+    members = sorted({member for _, member in owners if member})
+    wanted: list[Owner] = [(kind, member) for member in members for kind in MEMBER_KINDS]
+    wanted += sorted((kind, None) for kind, member in owners if member is None)
+    values = {
+        **scope,
+        "ids": [ids.new("acc") for _ in wanted],
+        "kinds": [kind for kind, _ in wanted],
+        "members": [member for _, member in wanted],
+    }
+    await session.execute(_OPEN_ACCOUNTS, values)

@@ -44,17 +44,25 @@ class LedgerAccount(TenantRow, Base):
         ),
         CheckConstraint("(member_id IS NOT NULL) = (kind LIKE 'member%')", name="owner"),
         CheckConstraint(f"(order_id IS NOT NULL) = (kind = '{ORDER_KIND}')", name="order"),
+        CheckConstraint("order_id = id", name="number_of_its_order"),
         # A refund after payout may leave a debt in what is payable; nothing else can be taken out twice.
         CheckConstraint("kind = 'member_payable' OR balance_minor >= 0", name="only_payable_is_a_debt"),
         Index(
-            "uq_ledger_accounts_owner",
+            "uq_ledger_accounts_member",
             "merchant_id",
             "kind",
             "member_id",
             "currency",
-            "order_id",
             unique=True,
-            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("member_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_ledger_accounts_merchant",
+            "merchant_id",
+            "kind",
+            "currency",
+            unique=True,
+            postgresql_where=text("member_id IS NULL AND order_id IS NULL"),
         ),
         Index("ix_ledger_accounts_open", "merchant_id", "order_id", postgresql_where=text("is_open")),
     )

@@ -7,7 +7,7 @@ CREATE FUNCTION pg_temp.type_id(prefix text, value uuid) RETURNS text LANGUAGE s
     FROM generate_series(0, 25) place $$;
 
 INSERT INTO ledger_accounts (merchant_id, id, kind, order_id, currency, balance_minor)
-    SELECT merchant_id, gen_random_uuid(), 'order_clearing', id, currency, 0 FROM orders;
+    SELECT merchant_id, id, 'order_clearing', id, currency, 0 FROM orders;
 INSERT INTO ledger_accounts (merchant_id, id, kind, currency)
     SELECT merchant_id, gen_random_uuid(), kind, currency
     FROM (SELECT DISTINCT merchant_id, currency FROM orders) o,

@@ -23,10 +23,12 @@ DROP INDEX ix_payouts_external_id;
 ALTER TABLE campaigns DROP COLUMN product_kind;
 ALTER TABLE orders DROP COLUMN platform_fee_bps, DROP COLUMN platform_fee_minor,
     DROP COLUMN platform_fee_refunded_minor, DROP COLUMN fulfilled_at;
-DROP INDEX uq_ledger_accounts_owner;
+DROP INDEX uq_ledger_accounts_member, uq_ledger_accounts_merchant;
 ALTER TABLE ledger_accounts
     DROP CONSTRAINT ck_ledger_accounts_kind,
     DROP CONSTRAINT ck_ledger_accounts_balance_of_members_and_orders,
+    DROP CONSTRAINT ck_ledger_accounts_order,
+    DROP CONSTRAINT ck_ledger_accounts_number_of_its_order,
     DROP COLUMN is_open,
     DROP COLUMN order_id,
     ADD CONSTRAINT ck_ledger_accounts_kind CHECK (kind IN ('member_pending', 'member_held', 'member_payable',

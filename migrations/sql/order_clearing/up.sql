@@ -12,11 +12,15 @@ ALTER TABLE ledger_accounts
     ADD CONSTRAINT ck_ledger_accounts_balance_of_members_and_orders
         CHECK ((member_id IS NULL AND order_id IS NULL) = (balance_minor IS NULL)),
     ADD CONSTRAINT ck_ledger_accounts_order CHECK ((order_id IS NOT NULL) = (kind = 'order_clearing')),
+    -- One account an order, found without a look: it has the order's own number.
+    ADD CONSTRAINT ck_ledger_accounts_number_of_its_order CHECK (order_id = id),
     ADD CONSTRAINT fk_ledger_accounts_merchant_id_order_id FOREIGN KEY (merchant_id, order_id)
         REFERENCES orders (merchant_id, id);
 DROP INDEX uq_ledger_accounts_owner;
-CREATE UNIQUE INDEX uq_ledger_accounts_owner ON ledger_accounts (merchant_id, kind, member_id, currency, order_id)
-    NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX uq_ledger_accounts_member ON ledger_accounts (merchant_id, kind, member_id, currency)
+    WHERE member_id IS NOT NULL;
+CREATE UNIQUE INDEX uq_ledger_accounts_merchant ON ledger_accounts (merchant_id, kind, currency)
+    WHERE member_id IS NULL AND order_id IS NULL;
 CREATE INDEX ix_ledger_accounts_open ON ledger_accounts (merchant_id, order_id) WHERE is_open;
 
 -- What moves nothing in the end is neither locked nor written: an order's account, which all legs pass in one statement.

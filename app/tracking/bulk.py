@@ -91,11 +91,10 @@ async def _chunks(rows: Sequence[bytes]) -> AsyncIterator[bytes]:
     yield _COPY_ENDS
 
 
-def _key_row(key: tuple[str, str, int]) -> bytes:
-    merchant, client_event_id, received = key
-    merchant_id = UUID(merchant)
+def _key_row(key: tuple[str, str, str, int]) -> bytes:
+    merchant, campaign, client_event_id, received = key
     day = received // DAY_US - _POSTGRES_DAY
-    return _KEY(3, 16, merchant_id.bytes, 16, event_key(merchant_id, client_event_id), 4, day)
+    return _KEY(3, 16, bytes.fromhex(merchant), 16, event_key(UUID(campaign), client_event_id), 4, day)
 
 
 def _total_rows(columns: Columns) -> list[bytes]:

@@ -87,7 +87,7 @@ def _firsts(hits: Sequence[Hit]) -> list[Hit]:
     named: set[tuple[UUID, str]] = set()
     found = []
     for hit in hits:
-        name = (hit.target.merchant_id, hit.client_event_id or "")
+        name = (hit.target.campaign_id, hit.client_event_id or "")
         if not hit.client_event_id or name not in named:
             named.add(name)
             found.append(hit)
@@ -110,7 +110,7 @@ def _row(hit: Hit) -> tuple[Any, ...]:
         instant_of(hit.occurred_us),
         hit.address,
         hit.user_agent,
-        event_key(target.merchant_id, hit.client_event_id) if hit.client_event_id else None,
+        event_key(target.campaign_id, hit.client_event_id) if hit.client_event_id else None,
         hit.counter,
         hour_start(hit.hour),
         None if day is None else date_of(day),

@@ -13,9 +13,9 @@ def shard_of(campaign_id: UUID, shards: int) -> int:
     return zlib.crc32(campaign_id.bytes) % shards
 
 
-def event_key(merchant_id: UUID, client_event_id: str) -> bytes:
-    """What is remembered of a client's event id: 16 bytes."""
-    return crypto.fingerprint(merchant_id.bytes, client_event_id)[:16]
+def event_key(campaign_id: UUID, client_event_id: str) -> bytes:
+    """What is remembered of a client's event id: 16 bytes. It names one event of one campaign, whose shard tells."""
+    return crypto.fingerprint(campaign_id.bytes, client_event_id)[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +63,5 @@ class Keys:
         """Where what is to replace a key gathers, so that the change itself is short."""
         return f"{key}:new"
 
-    def seen(self, merchant_id: UUID, client_event_id: str) -> str:
-        return self(f"e:{event_key(merchant_id, client_event_id).hex()}")
+    def seen(self, campaign_id: UUID, client_event_id: str) -> str:
+        return self(f"e:{event_key(campaign_id, client_event_id).hex()}")

@@ -79,7 +79,7 @@ class _Plan:
     def recognise(self, hit: Hit) -> int:
         """The place of its client's event id, or 0."""
         client_id = hit.client_event_id
-        return 0 if client_id is None else self.add(self.own.seen(hit.target.merchant_id, client_id))
+        return 0 if client_id is None else self.add(self.own.seen(hit.target.campaign_id, client_id))
 
     def add(self, key: str) -> int:
         self.keys.append(key)

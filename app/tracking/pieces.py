@@ -67,11 +67,11 @@ class _Targets(dict[_Ids, bytes]):
 
 @dataclass(slots=True)
 class Columns:
-    """`events`: rows of COPY; `keys`: (merchant, client's event id, received); `counts`: by (target, hour, channel,
-    kind or outcome); `visits`: (target, day, visitor). Targets and visitors are cells of COPY, too."""
+    """`events`: rows of COPY; `keys`: (merchant, campaign, client's event id, received); `counts`: by (target, hour,
+    channel, kind or outcome); `visits`: (target, day, visitor). Targets and visitors are cells of COPY, too."""
 
     events: list[bytes] = field(default_factory=list)
-    keys: list[tuple[str, str, int]] = field(default_factory=list)
+    keys: list[tuple[str, str, str, int]] = field(default_factory=list)
     counts: Counter[tuple[bytes, int, str, str]] = field(default_factory=Counter)
     visits: set[tuple[bytes, int, bytes]] = field(default_factory=set)
     _texts: _Texts = field(default_factory=_Texts)
@@ -114,7 +114,7 @@ class Columns:
         self.events += events
         self.counts.update(counts)
         self.visits.update(visits)
-        self.keys += [(targets[hit[1]][0], hit[8], hit[6]) for hit in packed if hit[8]]
+        self.keys += [(*targets[hit[1]][:2], hit[8], hit[6]) for hit in packed if hit[8]]
 
 
 @dataclass(slots=True)

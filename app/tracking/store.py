@@ -86,7 +86,7 @@ async def _unseen(session: AsyncSession, hits: Sequence[Hit]) -> list[Hit]:
     first: dict[tuple[UUID, bytes], Hit] = {}
     for hit in hits:
         if hit.client_event_id:
-            first.setdefault((hit.target.merchant_id, event_key(hit.target.merchant_id, hit.client_event_id)), hit)
+            first.setdefault((hit.target.merchant_id, event_key(hit.target.campaign_id, hit.client_event_id)), hit)
     candidates = [hit for hit in hits if not hit.client_event_id]
     if first:
         rows = [(merchant, key, instant_of(hit.received_us).date()) for (merchant, key), hit in sorted(first.items())]

@@ -131,7 +131,7 @@ async def test_a_repeat_that_redis_has_forgotten_counts_nothing(resources: Resou
     keys = Keys(shard_of(link.target.campaign_id, 2))
     await resources.tracker.record([make_hit(link, client_event_id="once", visitor="a" * 16)])
     await drain_all(resources)
-    redis.delete(keys.seen(link.target.merchant_id, "once"))
+    redis.delete(keys.seen(link.target.campaign_id, "once"))
     assert await resources.tracker.record([make_hit(link, client_event_id="once", visitor="b" * 16)]) == [True]
     # Redis counted it a second time; the drain notices, and the repair takes it back.
     assert redis.hget(keys.campaign(link.target.campaign_id), "clicks") == b"2"

@@ -10,8 +10,10 @@ import pytest
 
 from app.kit import clock
 from app.resources import Resources
+from app.tracking import fallback
+from app.tracking.keys import shard_of
 from tests.factories import MerchantFixture, make_merchant
-from tests.factories.tracking import WECHAT, Link, drain_all, make_link
+from tests.factories.tracking import WECHAT, Link, drain_all, make_hit, make_link, stored
 
 
 def item(link: Link, event_id: str, **values: Any) -> dict[str, Any]:
@@ -52,6 +54,22 @@ async def test_event_ids_of_two_merchants_do_not_meet(
     live_link = await make_link(resources, merchant.live_id)
     assert (await send(api, item(link, "same")))[0]["status"] == "accepted"
     assert (await send(live_api, item(live_link, "same")))[0]["status"] == "accepted"
+
+
+async def test_an_event_id_names_one_event_of_one_campaign_wherever_it_is_counted(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, link: Link
+) -> None:
+    """Campaigns of one shard, and of another: the answer, the live counters and the rows say the same."""
+    links = [link, *[await make_link(resources, merchant.test_id) for _ in range(6)]]
+    events = [item(one, "same") for one in links]
+    assert {shard_of(one.target.campaign_id, 2) for one in links} == {0, 1}
+    assert {answer["status"] for answer in await send(api, *events)} == {"accepted"}
+    assert {answer["status"] for answer in await send(api, *events)} == {"duplicate"}
+    await drain_all(resources)
+    repeats = [make_hit(one, client_event_id="same") for one in links]
+    assert await fallback.record(resources.db, repeats) == [False] * len(links)
+    for one in links:
+        assert await stored(resources, one) == {"clicks": 1} == await counted(api, one)
 
 
 async def test_visitors_count_once_a_participant_and_day(

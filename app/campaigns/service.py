@@ -51,6 +51,8 @@ async def clone(session: AsyncSession, *, merchant_id: str, campaign_id: str, ac
     source = await queries.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     rule = await queries.get_rule(session, merchant_id=merchant_id, campaign_id=campaign_id)
     values = {name: getattr(source, name) for name in _CLONED}
+    if source.stock is not None:
+        values["stock"] = max(0, source.stock)
     return await _keep(
         session, merchant_id, {**values, "cloned_from_id": source.id}, rule, "campaign.clone", actor, now
     )

@@ -22,6 +22,7 @@ def campaign_view(campaign: Campaign, rule: RuleDocument, *, now: datetime) -> d
         "starts_at": campaign.starts_at,
         "ends_at": campaign.ends_at,
         "product": _product(campaign),
+        "oversold": max(0, -(campaign.stock or 0)),
         **rule.model_dump(mode="json"),
         "rule_version": campaign.rule_version,
         "budget_minor": campaign.budget_minor,
@@ -45,7 +46,7 @@ def _product(campaign: Campaign) -> dict[str, Any] | None:
         "name": campaign.product_name,
         "price_minor": campaign.price_minor,
         "currency": campaign.currency,
-        "stock": campaign.stock,
+        "stock": None if campaign.stock is None else max(0, campaign.stock),
     }
 
 

@@ -3,6 +3,7 @@
 from app.db.base import Base
 from app.db.outbox import OutboxEvent
 from app.models.campaigns import Campaign, CampaignChannel, CampaignRule
+from app.models.checkouts import Checkout, PaymentNotice, PaymentProvider, SandboxPayment
 from app.models.commissions import Commission
 from app.models.jobs import Job, JobPoster
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
@@ -53,6 +54,7 @@ __all__ = [
     "Campaign",
     "CampaignChannel",
     "CampaignRule",
+    "Checkout",
     "Commission",
     "CounterRepair",
     "EventKey",
@@ -75,6 +77,8 @@ __all__ = [
     "ParticipantVisitor",
     "PastBinding",
     "PayeeAccount",
+    "PaymentNotice",
+    "PaymentProvider",
     "Payout",
     "PayoutBatch",
     "PayoutBatchFile",
@@ -89,6 +93,7 @@ __all__ = [
     "Referral",
     "Refund",
     "Reward",
+    "SandboxPayment",
     "SandboxTransfer",
     "SetAsideEntry",
     "StreamLease",

@@ -15,7 +15,7 @@ class Order(TenantRow, Base):
     """A purchase. `amount_minor` is goods actually paid; `rule` is the commission rule in force, copied.
 
     `inviter_id`: whose friend the buyer was when it paid; that one's tier is reached by these orders. The platform's
-    fee is that of the merchant's plan when the order was recorded.
+    fee is that of the merchant's plan when the order was recorded. `pieces` of the campaign's stock were taken by it.
     """
 
     __tablename__ = "orders"
@@ -58,6 +58,7 @@ class Order(TenantRow, Base):
     platform_fee_refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
     currency: Mapped[str] = mapped_column(CHAR(3))
     status: Mapped[str] = mapped_column(String(16), server_default="paid")
+    pieces: Mapped[int] = mapped_column(server_default="0")
     paid_at: Mapped[Instant]
     fulfilled_at: Mapped[Instant | None]
     rule_version: Mapped[int]

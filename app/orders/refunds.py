@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.campaigns import budget
+from app.campaigns import budget, stock
 from app.campaigns.rules import require_open
 from app.commissions import service as commissions
 from app.db import outbox
@@ -49,7 +49,9 @@ async def refund_by_external_ids(
         )
     row, is_new = await _claim(session, merchant_id, external_order_id, refund, now)
     if is_new and order is not None:
-        campaign = await budget.hold(session, merchant_id=merchant_id, campaign_id=order.campaign_id)
+        campaign = await budget.hold(
+            session, merchant_id=merchant_id, campaign_id=order.campaign_id, stock=bool(order.pieces)
+        )
         require_open(campaign, "refund", now=now)
         await _apply(session, order, row, refund, now)
     return row, is_new
@@ -126,6 +128,9 @@ async def _apply(session: AsyncSession, order: Order, row: Refund, refund: NewRe
     row.status, row.order_id, row.currency = "applied", order.id, order.currency
     row.lines = [_line(name, amount) for name, amount in taken.items()]
     await session.flush()
+    if order.status == "refunded":
+        own = {"merchant_id": order.merchant_id, "campaign_id": order.campaign_id}
+        await stock.give_back(session, **own, pieces=order.pieces)
     await commissions.reverse(session, order=order, refund=row, lines=touched, now=now)
     found = await queries.detail(session, merchant_id=order.merchant_id, order=order)
     await order_refunded(session, order=order, now=now)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
@@ -15,7 +14,7 @@ from app.commissions.rules import Part
 from app.commissions.views import part_view
 from app.db import outbox
 from app.kit import ids
-from app.kit.errors import Conflict, not_found
+from app.kit.errors import not_found
 from app.models import Campaign, Order, OrderLine, Participant
 from app.orders import queries, rules
 from app.orders.locks import hold_external_order
@@ -23,21 +22,23 @@ from app.orders.queries import OrderDetail
 from app.orders.refunds import apply_parked
 from app.orders.rewarding import order_paid
 from app.orders.rules import NewLine, NewOrder
+from app.orders.sale import Sale, Sold, check_name, take_stock
 from app.orders.views import order_view
 from app.referrals import queries as referrals
 
 
 async def create(
-    session: AsyncSession, *, merchant_id: str, order: NewOrder, now: datetime
+    session: AsyncSession, *, merchant_id: str, order: NewOrder, now: datetime, sale: Sale | None = None
 ) -> tuple[OrderDetail, bool]:
     """The order with its commissions, and whether it is new; the same content again finds the first one.
 
-    NotFound for campaign, member or participant; Conflict for the campaign's state, `out_of_stock`, or
-    `external_order_id_reused`; Unprocessable for what does not add up.
+    `sale`: our own, where it is one. NotFound for campaign, member or participant; Conflict for the campaign's state,
+    `external_order_id_reused`, or, of a sale, `out_of_stock`; Unprocessable for what does not add up.
     """
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=order.campaign_id)
     buyer = await _buyer(session, merchant_id, order)
     rules.check_order(order, currency=campaign.currency, now=now)
+    check_name(order.external_order_id, sale)
     await hold_external_order(session, merchant_id=merchant_id, external_order_id=order.external_order_id)
     known = await queries.by_external_id(session, merchant_id=merchant_id, external_order_id=order.external_order_id)
     if known is not None:
@@ -46,8 +47,8 @@ async def create(
     campaign = await budget.hold(session, merchant_id=merchant_id, campaign_id=campaign.id, stock=True)
     # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
     require_open(campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
-    await _take_stock(session, campaign)
-    made = await _keep(session, campaign, buyer, order, now)
+    sold = await take_stock(session, campaign, sale)
+    made = await _keep(session, campaign, buyer, order, sold, now)
     await order_paid(session, buyer=buyer, now=now)
     if await apply_parked(session, order=made.order, now=now):
         made = await queries.detail(session, merchant_id=merchant_id, order=made.order)
@@ -69,22 +70,8 @@ async def _buyer(session: AsyncSession, merchant_id: str, order: NewOrder) -> Pa
     return buyer
 
 
-async def _take_stock(session: AsyncSession, campaign: Campaign) -> None:
-    if campaign.stock is None:
-        return
-    taken = (
-        update(Campaign)
-        .where(Campaign.merchant_id == campaign.merchant_id, Campaign.id == campaign.id, Campaign.stock > 0)
-        .values(stock=Campaign.stock - 1)
-        .returning(Campaign.stock)
-        .execution_options(synchronize_session=False)
-    )
-    if await session.scalar(taken) is None:
-        raise Conflict("out_of_stock", "The campaign's stock is sold.")
-
-
 async def _keep(
-    session: AsyncSession, campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime
+    session: AsyncSession, campaign: Campaign, buyer: Participant, order: NewOrder, sold: Sold, now: datetime
 ) -> OrderDetail:
     merchant_id, version = campaign.merchant_id, campaign.rule_version
     document = await campaigns.get_rule(session, merchant_id=merchant_id, campaign_id=campaign.id, version=version)
@@ -100,7 +87,7 @@ async def _keep(
         budget_left=budget.left(campaign),
     )
     parts = plan.parts
-    row = _row(campaign, buyer, order, now)
+    row = _row(campaign, buyer, order, sold, now)
     row.inviter_id = plan.inviter_id
     lines = [_line(row, line) for line in wanted]
     row.rule, row.explanation = document.commission.model_dump(mode="json"), _explanation(lines, parts, version)
@@ -114,10 +101,10 @@ async def _keep(
     return made
 
 
-def _row(campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime) -> Order:
+def _row(campaign: Campaign, buyer: Participant, order: NewOrder, sold: Sold, now: datetime) -> Order:
     return Order(
         merchant_id=campaign.merchant_id,
-        id=ids.new("ord"),
+        id=sold.order_id,
         campaign_id=campaign.id,
         participant_id=buyer.id,
         member_id=buyer.member_id,
@@ -129,6 +116,7 @@ def _row(campaign: Campaign, buyer: Participant, order: NewOrder, now: datetime)
         tax_minor=order.tax_minor,
         currency=order.currency,
         status="paid",
+        pieces=sold.pieces,
         paid_at=order.paid_at,
         rule_version=campaign.rule_version,
         meta=dict(order.metadata),

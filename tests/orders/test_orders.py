@@ -246,12 +246,38 @@ async def test_an_order_is_repeated_after_the_campaign_ended(till: Till, shop: S
     assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
 
 
-async def test_stock_never_oversells(api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture) -> None:
+async def test_paid_orders_are_recorded_past_the_stock_and_shown_as_oversold(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
     till = Till(api, resources, await open_shop(resources, merchant, stock=3))
     answers = await asyncio.gather(*(till.post("/v1/orders", till.shop.order()) for _ in range(8)))
-    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 5
-    assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"out_of_stock"}
-    assert len((await till.get("/v1/orders"))["data"]) == 3
+    assert [answer.status_code for answer in answers] == [201] * 8
+    assert await _left(till) == (0, 5)
+    for answer in answers[:6]:  # what comes back fills the hole first
+        refund = {"external_refund_id": ids.new("ext"), "amount_minor": answer.json()["amount_minor"]}
+        assert (await till.post(f"/v1/orders/{answer.json()['id']}/refunds", refund)).status_code == 201
+    assert await _left(till) == (1, 0)
+
+
+async def test_stock_comes_back_with_the_last_fen_only(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    till = Till(api, resources, await open_shop(resources, merchant, stock=3))
+    order = await till.sell()
+    await till.refund(order["id"], order["amount_minor"] - 1)
+    assert await _left(till) == (2, 0)
+    await till.refund(order["id"], 1)
+    assert await _left(till) == (3, 0)
+
+
+async def _left(till: Till) -> tuple[int, int]:
+    campaign = await till.get(f"/v1/campaigns/{till.shop.campaign.id}")
+    return campaign["product"]["stock"], campaign["oversold"]
+
+
+async def test_an_id_of_ours_is_no_order_that_is_reported(till: Till, shop: Shop) -> None:
+    answer = await till.post("/v1/orders", shop.order(external_order_id=ids.new("ord")))
+    assert (answer.status_code, answer.json()["code"]) == (422, "external_order_id_reserved")
 
 
 async def test_orders_are_listed_by_filter(till: Till, shop: Shop) -> None:

@@ -118,7 +118,10 @@ class CampaignOut(Answer):
     status: Status
     starts_at: datetime | None
     ends_at: datetime | None
-    product: Product | None
+    product: Annotated[
+        Product | None, Field(description="Its `stock` is left to sell; what open checkouts hold is not among it.")
+    ]
+    oversold: Annotated[int, Field(description="Pieces reported as sold elsewhere although none was left.")]
     commission: CommissionRule
     rewards: list[RewardRule]
     attribution: AttributionRule

@@ -31,7 +31,7 @@ PATIENCE = 2_400
 async def run(stage: Stage, quick: bool) -> Finding:
     with serve(stage) as server:
         caller = await make_caller(stage, server)
-        async with httpx.AsyncClient(base_url=server.base_url, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=server.base_url, timeout=30, trust_env=False) as client:
             description = (await client.get("/openapi.json")).json()
         chosen = choose(description, caller, quick=quick)
         wild = await send_all(server, Judge(description), chosen)

@@ -109,7 +109,7 @@ async def _tenant(stage: Stage, server: Server, merchant: MerchantFixture, *, li
 
 
 async def _read_probes(server: Server) -> list[Probe]:
-    async with httpx.AsyncClient(base_url=server.base_url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=server.base_url, timeout=30, trust_env=False) as client:
         description = (await client.get("/openapi.json")).json()
     gaps = Gaps()
     walk = list(probes(description, gaps))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,13 +22,14 @@ T = TypeVar("T")
 class Entry(Generic[T]):
     """`run` gets a stage and whether it should be quick. Past `seconds` it is ended, and has failed.
 
-    `durable`: on a stage that forces what is acknowledged to disk.
+    `durable`: on a stage that forces what is acknowledged to disk. `weight`: about the seconds that a quick run takes.
     """
 
     name: str
     run: Callable[[Stage, bool], Awaitable[T]]
     seconds: float
     durable: bool = False
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +61,30 @@ async def _run_all(entries: Sequence[Entry[T]], quick: bool, failed: Callable[[s
     results: dict[str, T] = {}
     for durable in (False, True):
         chosen = [entry for entry in entries if entry.durable is durable]
-        async with _stage_for(chosen, durable=durable) as stage:
-            for entry in chosen:
-                say(f"{entry.name} …")
-                began = time.monotonic()
-                try:
-                    async with asyncio.timeout(entry.seconds):
-                        results[entry.name] = await entry.run(stage, quick)
-                except TimeoutError:
-                    results[entry.name] = failed(entry.name, f"not done after {entry.seconds:.0f} s")
-                say(f"{entry.name}: {time.monotonic() - began:.1f} s")
+        if chosen:
+            async with open_stage(durable=durable) as stage:
+                results |= await run_each(stage, chosen, quick, failed)
     return {entry.name: results[entry.name] for entry in entries}
 
 
-@contextlib.asynccontextmanager
-async def _stage_for(chosen: Sequence[Entry[T]], *, durable: bool) -> AsyncIterator[Stage]:
-    if not chosen:
-        yield None  # type: ignore[misc]  # nobody asks for it
-        return
-    async with open_stage(durable=durable) as stage:
-        yield stage
+async def run_each(
+    stage: Stage, entries: Sequence[Entry[T]], quick: bool, failed: Callable[[str, str], T]
+) -> dict[str, T]:
+    """One after the other, by name."""
+    results: dict[str, T] = {}
+    for entry in entries:
+        say(f"{entry.name} …")
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(entry.seconds):
+                results[entry.name] = await entry.run(stage, quick)
+        except TimeoutError:
+            results[entry.name] = failed(entry.name, f"not done after {entry.seconds:.0f} s")
+        except Exception as error:  # noqa: BLE001 - one that breaks is no reason to leave out the others
+            traceback.print_exc()
+            results[entry.name] = failed(entry.name, repr(error))
+        say(f"{entry.name}: {time.monotonic() - began:.1f} s")
+    return results
 
 
 def finish(*, ok: bool) -> int:

@@ -1,20 +1,13 @@
-"""API and worker forked from a process that has read their code already: a start takes a fraction of a second.
-
-Before they run, sabotages are put into them (`proofs.sabotage`); what they run is what `invitree` runs.
-"""
+"""API and worker with sabotages in them, in processes that may be killed at any moment."""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import multiprocessing
 import os
-import runpy
 import signal
 import socket
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,13 +16,11 @@ from app.cli.api import API
 from app.cli.serve import is_healthy
 from app.cli.worker import WORKER
 from app.embedded.server import last_lines
-from proofs import sabotage
+from proofs.frame import preloaded
+from proofs.frame.programs import variables_of
 from proofs.frame.stage import Stage
 
-PR_SET_PDEATHSIG = 1
 START_PATIENCE = 60.0
-# All that the two programs and the sabotages import.
-PRELOAD = ["app.main", "app.worker.__main__", "uvicorn", "proofs.sabotage.catalogue", "proofs.registry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,31 +66,15 @@ def worker(stage: Stage, *names: str) -> contextlib.AbstractContextManager[Fork]
 @contextlib.contextmanager
 def program(stage: Stage, command: Sequence[str], *names: str, base_url: str = "") -> Iterator[Fork]:
     """`command` has the form of `python -m MODULE ARGUMENTS`; what still runs at the end is killed."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
     number = time.monotonic_ns()
     log, fired = stage.folder / f"fork-{number}.log", stage.folder / f"fired-{number}"
-    variables = {**stage.variables, "DATABASE_OWNER_URL": "", "INVITREE_PUBLIC_URL": base_url or "http://127.0.0.1"}
-    process = context.Process(target=_run, args=(list(command), list(names), variables, str(log), str(fired)))
-    process.start()
-    fork = Fork(process, log, fired, base_url)
+    variables = variables_of(stage) | {"INVITREE_PUBLIC_URL": base_url or "http://127.0.0.1"}
+    started = preloaded.fork(preloaded.Order(command, variables, log, names, fired))
+    fork = Fork(started.process, log, fired, base_url)
     try:
         yield fork
     finally:
         fork.kill()
-
-
-def _run(command: list[str], names: list[str], variables: Mapping[str, str], log: str, fired: str) -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    os.environ.update(variables)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    sabotage.apply(names, Path(fired))
-    # `python -P -m MODULE ARGUMENTS`
-    place = command.index("-m") + 1
-    sys.argv = command[place:]
-    runpy.run_module(command[place], run_name="__main__", alter_sys=True)
 
 
 def _free_port() -> int:

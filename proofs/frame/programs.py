@@ -13,6 +13,7 @@ from pathlib import Path
 from app.cli.environment import CHECKOUT
 from app.cli.worker import WORKER
 from app.embedded.server import guarded
+from proofs.frame import preloaded
 from proofs.frame.stage import Stage
 
 STOP_PATIENCE = 10.0
@@ -20,16 +21,21 @@ STOP_PATIENCE = 10.0
 
 @dataclass(slots=True)
 class Program:
-    """`log` takes all that it prints; `descriptors` are handed on to it."""
+    """`log` takes all that it prints; `descriptors` are handed on to it; `is_preloaded`: forked, not started anew."""
 
     command: Sequence[str]
     variables: Mapping[str, str]
     log: Path
     descriptors: tuple[int, ...] = ()
-    child: subprocess.Popen[bytes] | None = None
+    is_preloaded: bool = False
+    child: subprocess.Popen[bytes] | preloaded.Forked | None = None
 
     def start(self) -> None:
         """From the main thread only: the system ends it together with the thread that forked it."""
+        if self.is_preloaded:
+            order = preloaded.Order(self.command, self.variables, self.log)
+            self.child = preloaded.fork(order, self.descriptors)
+            return
         here = os.open(CHECKOUT, os.O_RDONLY)
         try:
             with self.log.open("ab") as output:
@@ -54,7 +60,9 @@ class Program:
         """SIGKILL to it and what it has forked. Whether it lived until then."""
         if self.child is None or self.pid is None:
             return False
-        os.killpg(self.child.pid, signal.SIGKILL)
+        for kill in (os.killpg, os.kill):  # a fork that has hardly begun has no group of its own yet
+            with contextlib.suppress(ProcessLookupError):
+                kill(self.child.pid, signal.SIGKILL)
         return self.child.wait() == -signal.SIGKILL
 
     def stop(self) -> None:
@@ -75,7 +83,8 @@ def variables_of(stage: Stage) -> dict[str, str]:
 @contextlib.contextmanager
 def work(stage: Stage, command: Sequence[str] = WORKER, **variables: str) -> Iterator[Program]:
     """A worker, as `invitree worker` runs it, until the end of the context."""
-    program = Program(command, variables_of(stage) | variables, stage.folder / "worker.log")
+    log = stage.folder / "worker.log"
+    program = Program(command, variables_of(stage) | variables, log, is_preloaded=stage.is_quick)
     program.start()
     try:
         yield program

@@ -13,6 +13,7 @@ from pathlib import Path
 from app.cli.api import API
 from app.cli.serve import is_healthy, listen, url_of
 from app.embedded.server import last_lines
+from proofs.frame.preloaded import Forked
 from proofs.frame.programs import Program, variables_of
 from proofs.frame.stage import Stage
 
@@ -35,7 +36,7 @@ class Process:
         return self.program.log
 
     @property
-    def child(self) -> subprocess.Popen[bytes]:
+    def child(self) -> subprocess.Popen[bytes] | Forked:
         assert self.program.child is not None
         return self.program.child
 
@@ -87,6 +88,7 @@ def _start(stage: Stage, cleanup: contextlib.ExitStack, command: Sequence[str], 
         variables_of(stage) | {"INVITREE_PUBLIC_URL": base_url} | variables,
         stage.folder / f"api-{listener.getsockname()[1]}.log",
         (listener.fileno(),),
+        is_preloaded=stage.is_quick,
     )
     program.start()
     cleanup.callback(program.stop)

@@ -27,16 +27,20 @@ SECRETS = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """`resources`: this process's own way in, as the roles *app* and *system*, to set up and to count."""
+    """`resources`: this process's own way in, as the roles *app* and *system*, to set up and to count.
+
+    `is_quick`: programs are forked from one that has read their code, instead of being started anew each time.
+    """
 
     stack: embedded.Stack
     variables: dict[str, str]
     resources: Resources
     folder: Path
+    is_quick: bool = False
 
 
 @contextlib.asynccontextmanager
-async def open_stage(*, durable: bool) -> AsyncIterator[Stage]:
+async def open_stage(*, durable: bool, quick: bool = False) -> AsyncIterator[Stage]:
     """`durable`: what is acknowledged is forced to disk, as a figure about signups must have it."""
     with (
         tempfile.TemporaryDirectory(prefix="ivt-", ignore_cleanup_errors=True) as folder,
@@ -50,7 +54,7 @@ async def open_stage(*, durable: bool) -> AsyncIterator[Stage]:
                 # As where a worker has run before: who reads while rows are moved into a new day may miss them.
                 async with resources.db.system() as session:
                     await retention.make_partitions(session, now=clock.utcnow())
-                yield Stage(stack, variables, resources, Path(folder))
+                yield Stage(stack, variables, resources, Path(folder), quick)
 
 
 def _variables(stack: embedded.Stack) -> dict[str, str]:

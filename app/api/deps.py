@@ -131,9 +131,9 @@ async def get_public(request: Request, resources: ResourcesDep) -> AsyncIterator
 
 
 async def require_membership(principal: PrincipalDep, resources: ResourcesDep) -> None:
-    """PaymentRequired `membership_ended`. The days are counted by the real clock, for test tenants, too."""
+    """PaymentRequired `membership_ended`."""
     async with resources.db.system() as session:
-        await accounts.require_membership(session, merchant_id=principal.merchant_id, now=clock.utcnow())
+        await accounts.require_membership(session, merchant_id=principal.merchant_id, now=principal.now())
 
 
 NeedsMembership = Depends(require_membership)

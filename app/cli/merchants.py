@@ -132,7 +132,8 @@ def _as_system(work: Callable[[AsyncSession], Awaitable[T]], data: Path | None) 
 
 async def _view(session: AsyncSession, merchant_id: str) -> dict[str, Any]:
     account = await accounts.get(session, merchant_id=merchant_id)
-    return merchant_view(account, now=clock.utcnow()) | {"livemode": account.merchant.livemode}
+    now = clock.tenant_now(account.merchant.clock_offset_seconds)
+    return merchant_view(account, now=now) | {"livemode": account.merchant.livemode}
 
 
 def _print(view: dict[str, Any], as_json: bool) -> None:

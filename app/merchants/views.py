@@ -14,15 +14,17 @@ from app.settings import get_settings
 
 
 def merchant_view(account: Account, *, now: datetime) -> dict[str, Any]:
-    """`now` is the real time. A test tenant shows its live twin's plan, days and invite code."""
-    live, public_url = account.live, get_settings().public_url
+    """`now` is the tenant's clock."""
+    live, plan, public_url = account.live, account.plan(now), get_settings().public_url
     return {
         "id": account.merchant.id,
         "object": "merchant",
         "name": live.name,
         "twin_id": account.merchant.twin_id,
-        "plan": account.plan.key,
-        "platform_fee_bps": account.plan.platform_fee_bps,
+        "plan": plan.plan,
+        "plan_ends_at": plan.ends_at,
+        "platform_fee_bps": plan.platform_fee_bps,
+        "funding": account.merchant.funding,
         "membership": {"active": account.is_member(now), "ends_at": account.ends_at},
         "verified": live.verified_at is not None,
         "invite_code": live.invite_code,

@@ -17,12 +17,6 @@ async def catalogue(session: AsyncSession) -> Sequence[Plan]:
     return (await session.scalars(select(Plan).order_by(Plan.price_minor, Plan.key))).all()
 
 
-async def standing(session: AsyncSession, *, merchant_id: str, now: datetime) -> Standing:
-    """The plan in force at `now`, by the merchant's clock. The house owes itself no fee."""
-    base, is_house = await _base(session, merchant_id)
-    return Standing(base.plan, 0) if is_house else await _standing(session, merchant_id, base, now)
-
-
 async def for_sale(session: AsyncSession, *, key: str) -> Plan:
     """As *system* or as any tenant. NotFound `plan_not_found` for one that has no price, too."""
     plan = await session.get(Plan, key)
@@ -31,17 +25,23 @@ async def for_sale(session: AsyncSession, *, key: str) -> Plan:
     return plan
 
 
-async def _base(session: AsyncSession, merchant_id: str) -> tuple[Standing, bool]:
-    """What a merchant is on without having bought anything."""
+async def standing(session: AsyncSession, *, merchant_id: str, now: datetime) -> Standing:
+    """The plan in force at `now`, by the merchant's clock."""
+    base, purchases = await terms(session, merchant_id=merchant_id)
+    return rules.standing(base, purchases, now=now)
+
+
+async def terms(session: AsyncSession, *, merchant_id: str) -> tuple[Standing, Sequence[PlanPurchase]]:
+    """What a merchant is on without having bought anything, and what it has bought."""
     statement = (
-        select(Plan.key, Plan.platform_fee_bps, Merchant.is_house)
-        .join(Merchant, Merchant.plan == Plan.key)
+        select(Plan.key, Plan.platform_fee_bps, Merchant.is_house, PlanPurchase)
+        .select_from(Merchant)
+        .join(Plan, Plan.key == Merchant.plan)
+        .outerjoin(PlanPurchase, PlanPurchase.merchant_id == Merchant.id)
         .where(Merchant.id == merchant_id)
     )
-    row = (await session.execute(statement)).one()
-    return Standing(row.key, row.platform_fee_bps), row.is_house
-
-
-async def _standing(session: AsyncSession, merchant_id: str, base: Standing, now: datetime) -> Standing:
-    purchases = await session.scalars(select(PlanPurchase).where(PlanPurchase.merchant_id == merchant_id))
-    return rules.standing(base, purchases.all(), now=now)
+    rows = (await session.execute(statement)).all()
+    key, platform_fee_bps, is_house, _ = rows[0]
+    # The house would owe it to itself.
+    base = Standing(key, 0 if is_house else platform_fee_bps)
+    return base, [row.PlanPurchase for row in rows if row.PlanPurchase is not None]

@@ -123,7 +123,14 @@ BODIES: dict[str, list[Any]] = {
 }
 # Open to everybody, with no key to be another merchant's: what they may tell is tested beside what they do.
 PUBLIC = frozenset(
-    {"GET /healthz", "GET /readyz", "GET /i/{invite_code}", "GET /p/{invite_code}.jpg", "POST /v1/merchants"}
+    {
+        "GET /healthz",
+        "GET /readyz",
+        "GET /i/{invite_code}",
+        "GET /p/{invite_code}.jpg",
+        "GET /v1/plans",
+        "POST /v1/merchants",
+    }
 )
 
 

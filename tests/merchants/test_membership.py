@@ -15,6 +15,7 @@ from app.merchants import accounts
 from app.models import Membership, Merchant
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign
+from tests.factories.merchants import MEMBER_DAYS
 
 CAMPAIGN = {
     "name": "邀请好友，双方各得 30 天",
@@ -63,9 +64,27 @@ async def test_what_is_published_runs_on(
         assert (await api.post(f"/v1/campaigns/{campaign.id}/{action}")).status_code == 200
 
 
-async def test_a_test_clock_that_runs_ahead_ends_nobodys_days(api: httpx.AsyncClient) -> None:
-    await api.post("/v1/test-clock", json={"advance_seconds": 400 * 86_400})
+async def test_a_test_clock_that_runs_ahead_uses_days_up_in_test_alone(
+    api: httpx.AsyncClient, live_api: httpx.AsyncClient
+) -> None:
+    await api.post("/v1/test-clock", json={"advance_seconds": (MEMBER_DAYS - 1) * 86_400})
     assert (await publish(api)).status_code == 200
+    await api.post("/v1/test-clock", json={"advance_seconds": 86_400})
+    refused = await publish(api)
+    assert (refused.status_code, refused.json()["code"]) == (402, "membership_ended")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert (await publish(live_api)).status_code == 200
+
+
+async def test_what_was_scheduled_begins_after_the_days_ended(api: httpx.AsyncClient) -> None:
+    soon = (clock.utcnow() + timedelta(days=MEMBER_DAYS + 5)).isoformat()
+    draft = (await api.post("/v1/campaigns", json=CAMPAIGN | {"starts_at": soon})).json()
+    published = (await api.post(f"/v1/campaigns/{draft['id']}/publish")).json()
+    assert published["status"] == "scheduled"
+    await api.post("/v1/test-clock", json={"advance_seconds": (MEMBER_DAYS + 6) * 86_400})
+    assert (await api.get(f"/v1/campaigns/{draft['id']}")).json()["status"] == "active"
+    clone = (await api.post(f"/v1/campaigns/{draft['id']}/clone")).json()
+    assert (await api.post(f"/v1/campaigns/{clone['id']}/publish")).json()["code"] == "membership_ended"
 
 
 async def test_the_house_itself_needs_no_days(resources: Resources, merchant: MerchantFixture) -> None:

@@ -57,8 +57,13 @@ class MerchantOut(Answer):
     object: Literal["merchant"]
     name: str
     twin_id: str | None
-    plan: str
+    plan: Annotated[str, Field(description="The one in force; `GET /v1/plans` lists them.")]
+    plan_ends_at: Annotated[datetime | None, Field(description="When its paid days are used up.")]
     platform_fee_bps: int
+    funding: Annotated[
+        Literal["own", "prepaid"],
+        Field(description="Out of what promoters are paid: accounts of the merchant's own, or what it has paid in."),
+    ]
     membership: MembershipOut
     verified: bool
     invite_code: str | None
@@ -108,9 +113,10 @@ async def register(
 
 @router.get("/merchant", response_model=MerchantOut)
 async def get(tenant: AccountDep) -> dict[str, Any]:
-    """The merchant of this key. A test key shows the live merchant's plan, days and invite code."""
+    """The merchant of this key. A test key shows the live merchant's days and plan, and besides what it bought itself,
+    by its own clock."""
     account = await accounts.get(tenant.session, merchant_id=tenant.merchant_id)
-    return tenant.show(merchant_view(account, now=clock.utcnow()))
+    return tenant.show(merchant_view(account, now=tenant.now))
 
 
 @router.post("/merchant/verify", response_model=MerchantOut)
@@ -121,7 +127,7 @@ async def verify(body: VerifyIn, tenant: AccountDep) -> dict[str, Any]:
         tenant.session, merchant_id=tenant.merchant_id, code=body.code, actor=tenant.key_id, now=now
     )
     account = await accounts.get(tenant.session, merchant_id=tenant.merchant_id)
-    return tenant.show(merchant_view(account, now=now))
+    return tenant.show(merchant_view(account, now=tenant.now))
 
 
 @router.post("/merchant/verification-codes", status_code=status.HTTP_201_CREATED, response_model=SentCodeOut)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import budget
 from app.campaigns import queries as campaigns
 from app.referrals import queries as referrals
-from app.tracking import figures, queries, rules, series
+from app.tracking import queries, rules, series
 from app.tracking.hits import COUNTERS
 from app.tracking.lookup import MOST_CHANNELS
 from app.tracking.series import Span
@@ -26,7 +26,7 @@ async def campaign_stats(
 ) -> dict[str, Any]:
     """Counters live from Redis, from the rows while it is away or being rebuilt; the rest always from the rows."""
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
-    live = await figures.of_campaign(tracker.redis, tracker.shards, campaign_id)
+    live = await tracker.figures.of_campaign(campaign_id)
     counters = None if live is None else live.counters
     if counters is None:
         counters = await queries.campaign_counters(session, merchant_id=merchant_id, campaign_id=campaign_id)
@@ -52,7 +52,7 @@ async def timeseries(
     """A campaign's counters by hour or day, from where `campaign_stats` has them."""
     await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     name = None if channel is None else rules.channel_of(channel)
-    live = await figures.of_campaign(tracker.redis, tracker.shards, campaign_id)
+    live = await tracker.figures.of_campaign(campaign_id)
     cells = None if live is None else live.cells
     if cells is None:
         cells = await queries.campaign_cells(
@@ -75,7 +75,7 @@ async def participant_stats(
     """As `campaign_stats` for one participant: own link, friends, and the friends' orders."""
     participant = await referrals.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
-    counters = await figures.of_participant(tracker.redis, tracker.shards, campaign.id, participant_id)
+    counters = await tracker.figures.of_participant(campaign.id, participant_id)
     if counters is None:
         counters = await queries.participant_counters(session, merchant_id=merchant_id, participant_id=participant_id)
     below = await referrals.level_counts(session, merchant_id=merchant_id, participant=participant)

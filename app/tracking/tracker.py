@@ -14,6 +14,7 @@ from app.tracking import lookup, metrics, rules
 from app.tracking.batcher import Acknowledgement, Batcher
 from app.tracking.channels import Channels
 from app.tracking.codes import CodeCache, KnownCampaign
+from app.tracking.figures import Figures
 from app.tracking.hits import Hit
 from app.tracking.keys import shard_of
 from app.tracking.recorder import Recorder
@@ -26,11 +27,12 @@ class Tracker:
     """`secret` keys the visitors' cookies and hashes. Opens nothing before the first event."""
 
     def __init__(self, db: Database, redis: Redis, *, shards: int, secret: bytes) -> None:
-        self.redis, self.shards = redis, shards
+        self.shards = shards
         self.visitors = Visitors(secret)
         self.codes = CodeCache(partial(lookup.find, db))
         self.channels = Channels(partial(lookup.register_channel, db))
         self._recorders = [Recorder(db, redis, shard) for shard in range(shards)]
+        self.figures = Figures(redis, shards, is_bypassed=lambda shard: self._recorders[shard].bypasses_redis)
         self._batchers = [Batcher(partial(_record, recorder)) for recorder in self._recorders]
 
     async def channel(self, campaign: KnownCampaign, given: str, *, is_new_allowed: bool = True) -> str:

@@ -53,7 +53,7 @@ def _() -> None:
     """Redis does not know a client's event again."""
     _instead(
         "app.tracking.keys:Keys.seen",
-        lambda seen: lambda self, merchant, name: seen(self, merchant, name + "?" + secrets.token_hex(8)),
+        lambda seen: lambda self, campaign, name: seen(self, campaign, name + "?" + secrets.token_hex(8)),
     )
 
 

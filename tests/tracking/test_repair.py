@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from app.kit import clock
 from app.resources import Resources
-from app.tracking import fallback, figures, live, positions, repair, store
+from app.tracking import fallback, live, positions, repair, store
 from app.tracking.hits import HOUR_US, Hit, micros
 from app.tracking.keys import Keys, shard_of
 from app.worker import counters as worker
@@ -140,15 +140,15 @@ async def test_live_counters_are_hidden_while_a_repair_is_owed(resources: Resour
     await drain_all(resources)
     redis.flushall()
     await tracking.drain_streams(resources)
-    assert await figures.of_campaign(resources.redis, 2, link.campaign_id) is None
+    assert await resources.tracker.figures.of_campaign(link.campaign_id) is None
     async with resources.db.system() as session:
         for shard in range(2):
             await repair.show_again(session, resources.redis, shard=shard, shards=2)
-    assert await figures.of_campaign(resources.redis, 2, link.campaign_id) is None
+    assert await resources.tracker.figures.of_campaign(link.campaign_id) is None
     await settle(resources)
     async with resources.db.system() as session:
         assert (await positions.read(session, 0)).rebuilt
-    assert await figures.of_campaign(resources.redis, 2, link.campaign_id) is not None
+    assert await resources.tracker.figures.of_campaign(link.campaign_id) is not None
 
 
 async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resources, link: Link) -> None:

@@ -194,7 +194,7 @@ async def test_a_history_too_long_for_redis_is_read_from_the_rows(
     path = f"/v1/campaigns/{link.campaign_id}/stats"
     live, by_hour = (await api.get(path)).json(), await ask(api, link)
     monkeypatch.setattr(figures, "MOST_FIELDS", 2)
-    found = await figures.of_campaign(resources.redis, 2, link.campaign_id)
+    found = await resources.tracker.figures.of_campaign(link.campaign_id)
     assert found is not None
     assert (found.counters["clicks"], found.cells) == (3, None)
     assert ((await api.get(path)).json(), await ask(api, link)) == (live, by_hour)
@@ -232,7 +232,7 @@ async def test_figures_are_the_same_after_redis_the_api_and_the_worker_were_star
     async with again.router.lifespan_context(again), merchant.client(again) as client:
         being_rebuilt = [(await client.get(path)).json() for path in paths]
         await settle(again.state.resources)
-        assert await figures.of_campaign(again.state.resources.redis, 2, link.campaign_id) is not None
+        assert await again.state.resources.tracker.figures.of_campaign(link.campaign_id) is not None
         rebuilt = [(await client.get(path)).json() for path in paths]
     assert before == from_redis == from_rows == being_rebuilt == rebuilt
     assert [entry["channel"] for entry in before[0]["channels"]] == ["direct", "moments", "group"]

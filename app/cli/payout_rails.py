@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,7 +17,7 @@ from app.cli.desk import Desk, at_desk, dry_run_notice
 from app.cli.output import show_json
 from app.payouts import acting
 from app.payouts.carrying import Claim
-from app.payouts.rails import comparing, credentials
+from app.payouts.rails import asking, comparing, credentials
 from app.payouts.rails.comparing import Recorded
 from app.payouts.rails.protocol import Kind
 from app.resources import Resources
@@ -54,16 +55,34 @@ def set_(
         dry_run_notice()
 
 
-def add_answers(report: dict[str, Any], sent: Sequence[tuple[Claim, Recorded]], data: Path | None) -> None:
-    """Into the report: what providers say of each transfer, asked outside every transaction."""
+def read_credentials(file: Path) -> credentials.Settings:
+    """Of an account that is not the merchant's any more: used once, and not kept."""
+    kinds: tuple[type[credentials.Settings], ...] = (credentials.WechatSettings, credentials.AlipaySettings)
+    for type_ in kinds:
+        with contextlib.suppress(msgspec.DecodeError):
+            return msgspec.json.decode(file.read_bytes(), type=type_)
+    raise typer.BadParameter("JSON with the fields of PUT /v1/payout-rails/KIND", param_hint="--credentials")
+
+
+def add_answers(
+    report: dict[str, Any],
+    sent: Sequence[tuple[Claim, Recorded]],
+    data: Path | None,
+    older: credentials.Settings | None,
+) -> None:
+    """Into the report: what providers say of each transfer, asked outside every transaction, each with the account that
+    it was sent with."""
+    known = [(asking.with_its_account(claim, older), recorded) for claim, recorded in sent]
+    askable = [(claim, recorded) for claim, recorded in known if claim is not None]
+    lost = [recorded.payout_id for claim, recorded in known if claim is None]
 
     async def ask(resources: Resources) -> list[Any]:
-        return await worker.ask_after(resources, [claim for claim, _ in sent])
+        return await worker.ask_after(resources, [claim for claim, _ in askable])
 
     answers = environment.run(ask, data)
     states = Counter(answer.state for answer in answers)
-    recorded = [each for _, each in sent]
-    found = comparing.differences(zip(recorded, answers, strict=True))
-    report["totals"] |= {"asked": len(answers), "unanswered": states["unknown"]}
+    found = comparing.differences(zip([each for _, each in askable], answers, strict=True))
+    report["totals"] |= {"asked": len(answers), "unanswered": states["unknown"], "not_asked": len(lost)}
+    report["not_asked"] = lost
     report["differences"] += [asdict(difference) for difference in found]
     report["ok"] = not report["differences"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import typer
 from rich.markup import escape
 
-from app.cli.output import Exit, say, show_table
+from app.cli.output import say, show_table
+from app.kit import clock
 from app.kit.money import yuan
 
 SHOWN = 50
@@ -20,18 +20,29 @@ _WHY = {
     "ledger_disagrees": "ledger and commissions differ: reconcile",
     "negative_balance": "refunds took more than was earned",
     "nothing_payable": "earned and refunded come to nothing",
-    "below_minimum": "less than 1.00",
+    "below_minimum": "less than the minimum",
     "payee_account_missing": "no payee account",
+    "after_cut_off": "asked for after the cut-off",
 }
 
 
 def show_plan(plan: dict[str, Any]) -> None:
     rows = [
-        (one["member_id"], one["channel"], one["account"], one["real_name"], yuan(one["amount_minor"]))
+        (
+            one["member_id"],
+            one["channel"],
+            one["account"],
+            one["real_name"],
+            yuan(one["amount_minor"]),
+            f"{yuan(one['fee_minor'])} ({one['fee_bearer']})" if one["fee_minor"] else "–",
+        )
         for one in plan["payouts"]
     ]
-    _table("To be paid", ["member", "channel", "account", "name", plan["currency"]], rows)
-    say(f"{plan['count']} payouts, {yuan(plan['total_minor'])} {plan['currency']} in all.")
+    _table("To be paid", ["member", "channel", "account", "name", plan["currency"], "fee (borne by)"], rows)
+    fees = f", fees of {yuan(plan['fees_minor'])}" if plan["fees_minor"] else ""
+    say(f"{plan['count']} payouts, {yuan(plan['total_minor'])} {plan['currency']} in all{fees}.")
+    if plan["requested_before"]:
+        say(f"Asked for before {clock.shanghai(plan['requested_before']):%Y-%m-%d %H:%M} in China.")
 
 
 def show_skipped(skipped: Sequence[dict[str, Any]]) -> None:
@@ -48,8 +59,12 @@ def show_batch(batch: dict[str, Any]) -> None:
 def show_results(done: dict[str, Any]) -> None:
     names = ["paid", "failed", "unchanged", "open"]
     _table("Results", [*names, "refused"], [[*(done[name] for name in names), len(done["refused"])]])
-    if done["refused"]:
-        rows = [(one["line"], one["payout_id"], one["code"], one["detail"]) for one in done["refused"]]
+    _show_refused(done["refused"])
+
+
+def _show_refused(refused: Sequence[dict[str, Any]]) -> None:
+    if refused:
+        rows = [(one["line"], one["payout_id"], one["code"], one["detail"]) for one in refused]
         _table("Rows not followed", ["line", "payout", "code", "why"], rows)
 
 
@@ -57,19 +72,36 @@ def show_report(report: dict[str, Any]) -> None:
     totals = report["totals"]
     shown = [yuan(value) if name.endswith("_minor") else value for name, value in totals.items()]
     _table("Compared", [name.removesuffix("_minor").replace("_", " ") for name in totals], [shown])
+    if report.get("not_asked"):
+        say(f"{len(report['not_asked'])} were sent with another account than the one that is set: not asked after.")
+        say("Give its credentials with --credentials FILE; another account would be told that there is no transfer.")
     if report["ok"]:
         say("Payouts, withdrawals, commissions and the ledger agree.")
         return
-    rows = [(one["check"], one["subject_id"], one["expected"], one["found"]) for one in report["differences"]]
-    _table("Differences", ["check", "subject", "expected", "found"], rows)
+    rows = [
+        (one["code"], one["check"], one["subject_id"], one["expected"], one["found"]) for one in report["differences"]
+    ]
+    _table("Differences", ["code", "check", "subject", "expected", "found"], rows)
+    _show_refused(report["refused"])
 
 
 def show_stuck(stuck: Sequence[dict[str, Any]]) -> None:
     rows = [
-        (one["check"], one["subject_id"], f"{one['since']:%Y-%m-%d %H:%M}", yuan(one["amount_minor"]), one["waits_for"])
+        (
+            one["check"],
+            one["subject_id"],
+            f"{one['since']:%Y-%m-%d %H:%M}",
+            _age(one["hours"]),
+            yuan(one["amount_minor"]),
+            one["waits_for"],
+        )
         for one in stuck
     ]
-    _table("Stuck", ["what", "subject", "since (UTC)", "amount", "waits for"], rows)
+    _table("Stuck", ["what", "subject", "since (UTC)", "for", "amount", "waits for"], rows)
+
+
+def _age(hours: int) -> str:
+    return f"{hours // 24} d {hours % 24} h" if hours >= 24 else f"{hours} h"
 
 
 def target(out: Path | None, name: str) -> Path:
@@ -79,19 +111,6 @@ def target(out: Path | None, name: str) -> Path:
     if not path.parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent}", param_hint="--out")
     return path
-
-
-def write(path: Path, content: bytes) -> None:
-    """Whole or not at all, readable by its owner only: it holds names and accounts."""
-    half = path.with_name(f".{path.name}.part")
-    try:
-        with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(content)
-        half.replace(path)
-    except OSError as error:
-        say(f"The batch is exported, but {escape(str(path))} could not be written: {error.strerror}.")
-        say("Run the same command with another --out: it is the same file to the byte.")
-        raise typer.Exit(Exit.FAILED) from None
 
 
 def say_file(file: dict[str, Any], *, written: bool) -> None:

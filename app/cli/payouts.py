@@ -2,76 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli import environment, payout_rails, payout_tables
-from app.cli.desk import Desk, at_desk, counting, dry_run_notice
-from app.cli.output import Exit, say, show_json
-from app.payouts import acting, carrying, checkup, exports, planning, reconciliation, results, sending, service
+from app.cli import payout_checks, payout_rails, payout_tables
+from app.cli.desk import Desk, counting
+from app.cli.output import Exit, show_json
+from app.cli.payout_desk import (
+    Batch,
+    Campaign,
+    Channels,
+    Currency,
+    Data,
+    Execute,
+    Json,
+    Looker,
+    Merchant,
+    Until,
+    User,
+    act,
+    instant,
+    look,
+)
+from app.cli.sheets import write_private
+from app.payouts import exports, planning, results, sending, service
 from app.payouts.alipay_file import AlipayFormat, Payer
 from app.payouts.payout_file import Format
+from app.payouts.planning import Choice
 from app.payouts.result_file import parse
-from app.payouts.rules import Channel
 from app.payouts.views import batch_view, planned_view, skipped_view
-from app.resources import Resources
 
 app = typer.Typer(
-    help="Payouts: preview, build, approve, export or send, import, cancel, reconcile.", no_args_is_help=True
+    help="Payouts: preview, build, approve, export or send, import, cancel, reconcile, settle what is stuck.",
+    no_args_is_help=True,
 )
 app.add_typer(payout_rails.app, name="rails")
 
-Merchant = Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")]
-User = Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")]
-Looker = Annotated[str | None, typer.Option("--as", help="The merchant user who looks (usr_…), for the audit log.")]
-Campaign = Annotated[str | None, typer.Option("--campaign", help="Only members with a commission of it (cmp_…).")]
-Batch = Annotated[str, typer.Option("--batch", help="The batch (bat_…).")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Execute = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
-Channels = Annotated[Channel, typer.Option("--channel", help="Only members with an account there; file takes all.")]
-Currency = Annotated[str, typer.Option(help="ISO 4217 code.")]
-Data = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
 Formats = Literal["csv", "xlsx", "alipay"]
 Encoding = Literal["utf-8", "gbk"]
-Work = Callable[[Desk], Awaitable[dict[str, Any]]]
-
-
-def _run(work: Work, merchant: str, data: Path | None, *, execute: bool = False) -> dict[str, Any]:
-    async def at(resources: Resources) -> dict[str, Any]:
-        return await at_desk(resources, merchant, work, execute=execute)
-
-    return environment.run(at, data)
-
-
-def _look(work: Work, merchant: str, data: Path | None, user: str | None, action: str) -> dict[str, Any]:
-    """Reads only; where a user is named it is written down who looked."""
-
-    async def looked(desk: Desk) -> dict[str, Any]:
-        found = await work(desk)
-        if user is not None:
-            own = {"merchant_id": desk.merchant_id, "actor_id": user}
-            await acting.require(desk.session, **own, step="look")
-            acting.record(desk.session, **own, action=f"payouts.{action}", subject_id=desk.merchant_id)
-        return found
-
-    return _run(looked, merchant, data, execute=True)
-
-
-def _act(work: Work, merchant: str, data: Path | None, *, execute: bool, as_json: bool) -> dict[str, Any]:
-    """Run, say whether it was done, and print the batch and who was skipped."""
-    done = {"executed": execute, **_run(work, merchant, data, execute=execute)}
-    if as_json:
-        show_json(done)
-    else:
-        payout_tables.show_batch(done["batch"])
-        payout_tables.show_skipped(done.get("skipped", []))
-    if not execute:
-        dry_run_notice()
-    return done
+LOST = "The batch is exported: run the same command with another --out, it is the same file to the byte."
 
 
 @app.command()
@@ -80,23 +52,27 @@ def preview(
     campaign: Campaign = None,
     currency: Currency = "CNY",
     channel: Channels = "file",
+    until: Until = None,
     user: Looker = None,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
     """Who would be paid now, and who not, and why."""
+    choice = Choice(campaign, currency, channel, instant(until, "--until"))
 
     async def work(desk: Desk) -> dict[str, Any]:
         own = {"merchant_id": desk.merchant_id}
-        plan = await service.preview(desk.session, **own, campaign_id=campaign, currency=currency, channel=channel)
+        plan = await service.preview(desk.session, **own, choice=choice)
         wanted = [planned.payee_account_id for planned in plan.payouts]
         accounts = await planning.payee_accounts(desk.session, **own, account_ids=wanted)
         shown = [planned_view(planned, accounts[planned.payee_account_id], currency) for planned in plan.payouts]
         skipped = [skipped_view(one) for one in plan.skipped]
-        totals = {"count": len(shown), "total_minor": plan.total_minor, "currency": currency}
-        return {**totals, "payouts": shown, "skipped": skipped}
+        fees = sum(planned.fee_minor for planned in plan.payouts)
+        totals = {"count": len(shown), "total_minor": plan.total_minor, "fees_minor": fees, "currency": currency}
+        asked = {"requested_before": choice.requested_before, "terms": asdict(plan.terms)}
+        return {**totals, **asked, "payouts": shown, "skipped": skipped}
 
-    found = _look(work, merchant, data, user, "previewed")
+    found = look(work, merchant, data, user, "previewed")
     if as_json:
         show_json(found)
     else:
@@ -111,20 +87,21 @@ def build(
     campaign: Campaign = None,
     currency: Currency = "CNY",
     channel: Channels = "file",
+    until: Until = None,
     execute: Execute = False,
     as_json: Json = False,
     data: Data = None,
 ) -> None:
-    """Put all requested withdrawals and everybody else who can be paid into a new batch."""
+    """Put all requested withdrawals into a new batch and, without a cut-off, everybody else who can be paid."""
+    choice = Choice(campaign, currency, channel, instant(until, "--until"))
 
     async def work(desk: Desk) -> dict[str, Any]:
-        wanted: dict[str, Any] = {"merchant_id": desk.merchant_id, "actor_id": user, "currency": currency}
-        wanted |= {"channel": channel, "campaign_id": campaign, "now": desk.now}
+        who = {"merchant_id": desk.merchant_id, "actor_id": user}
         with counting("Withdrawals") as progress:
-            built = await service.build(desk.session, **wanted, progress=progress)
+            built = await service.build(desk.session, **who, choice=choice, now=desk.now, progress=progress)
         return {"batch": desk.show(batch_view(built.batch)), "skipped": [skipped_view(one) for one in built.skipped]}
 
-    _act(work, merchant, data, execute=execute, as_json=as_json)
+    act(work, merchant, data, execute=execute, as_json=as_json)
 
 
 @app.command()
@@ -144,7 +121,7 @@ def approve(
         )
         return {"batch": desk.show(batch_view(found))}
 
-    _act(work, merchant, data, execute=execute, as_json=as_json)
+    act(work, merchant, data, execute=execute, as_json=as_json)
 
 
 @app.command()
@@ -164,7 +141,7 @@ def cancel(
         found = await service.cancel(desk.session, **scope, reason=reason, now=desk.now)
         return {"batch": desk.show(batch_view(found))}
 
-    _act(work, merchant, data, execute=execute, as_json=as_json)
+    act(work, merchant, data, execute=execute, as_json=as_json)
 
 
 @app.command()
@@ -194,9 +171,9 @@ def export(
         file = {"path": str(path), "sha256": exported.sha256, "bytes": len(exported.content), "first": exported.first}
         return {"batch": desk.show(batch_view(exported.batch)), "file": file}
 
-    done = _act(work, merchant, data, execute=execute, as_json=as_json)
+    done = act(work, merchant, data, execute=execute, as_json=as_json)
     if execute:
-        payout_tables.write(Path(done["file"]["path"]), content[0])
+        write_private(Path(done["file"]["path"]), content[0], lost=LOST)
     payout_tables.say_file(done["file"], written=execute)
 
 
@@ -216,7 +193,7 @@ def send(
         found = await sending.send(desk.session, **scope, livemode=desk.livemode, now=desk.now)
         return {"batch": desk.show(batch_view(found))}
 
-    _act(work, merchant, data, execute=execute, as_json=as_json)
+    act(work, merchant, data, execute=execute, as_json=as_json)
 
 
 @app.command("import")
@@ -238,7 +215,7 @@ def import_(
             done = await results.import_results(desk.session, **scope, file=read, now=desk.now, progress=progress)
         return {"batch": desk.show(batch_view(done.batch)), **done.as_dict()}
 
-    done = _act(work, merchant, data, execute=execute, as_json=as_json)
+    done = act(work, merchant, data, execute=execute, as_json=as_json)
     if not as_json:
         payout_tables.show_results(done)
     if done["refused"]:
@@ -246,48 +223,7 @@ def import_(
         raise typer.Exit(Exit.PARTLY if followed else Exit.REFUSED)
 
 
-@app.command()
-def reconcile(
-    merchant: Merchant,
-    batch: Annotated[str | None, typer.Option("--batch", help="Of the batches only this one (bat_…).")] = None,
-    user: Looker = None,
-    ask: Annotated[bool, typer.Option("--ask", help="Also ask the providers after each transfer.")] = False,
-    as_json: Json = False,
-    data: Data = None,
-) -> None:
-    """Compare payouts, withdrawals, commissions and the ledger; exit code 1 where they differ."""
-
-    async def work(desk: Desk) -> dict[str, Any]:
-        report = await reconciliation.reconcile(desk.session, merchant_id=desk.merchant_id, batch_id=batch)
-        sent = await carrying.look(desk.session, merchant_id=desk.merchant_id, batch_id=batch) if ask else []
-        return {"report": report.as_dict(), "sent": sent}
-
-    found = _look(work, merchant, data, user, "reconciled")
-    report = found["report"]
-    if ask:
-        payout_rails.add_answers(report, found["sent"], data)
-    if as_json:
-        show_json(report)
-    else:
-        payout_tables.show_report(report)
-    if not report["ok"]:
-        raise typer.Exit(Exit.FAILED)
-
-
-@app.command()
-def doctor(merchant: Merchant, user: Looker = None, as_json: Json = False, data: Data = None) -> None:
-    """What is stuck, since when, and who has to act; exit code 1 where something is."""
-
-    async def work(desk: Desk) -> dict[str, Any]:
-        stuck = await checkup.examine(desk.session, merchant_id=desk.merchant_id, now=desk.now)
-        return {"ok": not stuck, "stuck": [asdict(one) for one in stuck]}
-
-    found = _look(work, merchant, data, user, "examined")
-    if as_json:
-        show_json(found)
-    elif found["ok"]:
-        say("Nothing is stuck.")
-    else:
-        payout_tables.show_stuck(found["stuck"])
-    if not found["ok"]:
-        raise typer.Exit(Exit.FAILED)
+app.command()(payout_checks.reconcile)
+app.command()(payout_checks.doctor)
+app.command("settle-unknown")(payout_checks.settle_unknown)
+app.command("settings")(payout_checks.settings)

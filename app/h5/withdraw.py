@@ -16,7 +16,6 @@ from app.h5.me import Own, own_page
 from app.h5.pages import redirect, render
 from app.kit import clock, people
 from app.kit.errors import InvitreeError
-from app.ledger import queries as ledger_queries
 from app.models import Merchant, PayeeAccount
 from app.payouts import accounts, payees, queries, rules, withdrawals
 from app.resources import Resources
@@ -39,11 +38,14 @@ TEXT = {
     "payee_account_missing": "请先填写收款账号",
     "withdrawal_open": "还有一笔提现没有完成，请等它到账或先取消",
     "nothing_payable": "现在没有可以提现的金额",
-    "below_minimum": f"满 {rules.MINIMUM_MINOR // 100} 元才可以提现",
+    "below_minimum": "还没有达到最低提现金额",
+    "fee_changed": "手续费刚刚有调整，请看清后再提现",
     "withdrawal_overtaken": "余额刚刚有变动，请再试一次",
     "withdrawal_in_payout": "已经开始打款，不能取消了",
     "withdrawal_paid": "这笔提现已经到账",
+    "ledger_disagrees": "账目正在核对，请稍后再来",
 }
+OF_OBSTACLE = {"negative_balance": "nothing_payable"}
 
 
 @router.get("/me/{participant_id}/withdraw")
@@ -70,11 +72,17 @@ async def save_account(
 
 
 @router.post("/me/{participant_id}/withdraw")
-async def ask(participant_id: str, request: Request, resources: ResourcesDep) -> Response:
-    """For all that is payable; a second press finds the first request and changes nothing."""
+async def ask(
+    participant_id: str,
+    request: Request,
+    resources: ResourcesDep,
+    fee: Annotated[str, Form(max_length=16, pattern="^[0-9]*$")] = "",
+) -> Response:
+    """For all that is payable, less the fee that was shown; a second press finds the first request."""
 
     async def act(own: Own) -> None:
-        await withdrawals.request(own.session, **own.tenant, member_id=own.visitor.member_id, now=await _now(own))
+        mine, agreed = {"member_id": own.visitor.member_id}, int(fee) if fee else None
+        await withdrawals.request(own.session, **own.tenant, **mine, fee_minor=agreed, now=await _now(own))
 
     return await _done(request, resources, participant_id, act)
 
@@ -117,18 +125,20 @@ async def _page(own: Own, *, error: InvitreeError | None = None) -> Response:
     member_id = own.visitor.member_id
     latest = await queries.latest_payee_account(own.session, **own.tenant, member_id=member_id)
     mine = PageQuery(limit=SHOWN, equals={"member_id": member_id})
+    quote = await withdrawals.quote(own.session, **own.tenant, member_id=member_id)
     page = await queries.withdrawals_page(own.session, **own.tenant, query=mine)
     return render(
         "withdraw.html",
         status=status.HTTP_200_OK if error is None else error.status,
         error="" if error is None else TEXT.get(error.code) or form_text(error),
         participant=own.participant,
-        balance=await ledger_queries.balance(own.session, **own.tenant, member_id=member_id),
+        payable=quote.standing.payable_minor,
+        quote=quote,
+        why=TEXT.get(OF_OBSTACLE.get(quote.obstacle or "", quote.obstacle or ""), ""),
         account=_masked(latest),
         withdrawals=page.rows,
         words=STATUS,
         may_cancel=rules.WITHDRAWAL_MAY_BE_CANCELLED,
-        minimum=rules.MINIMUM_MINOR,
     )
 
 

@@ -70,7 +70,12 @@ _CHECKS = {
                coalesce(c.total, 0) AS expected, coalesce(a.balance_minor, 0) AS found
         FROM (SELECT * FROM accounts WHERE member_id IS NOT NULL) a
         FULL JOIN (SELECT merchant_id, member_id, 'member_' || status AS kind, currency, sum(amount_minor) AS total
-                   FROM earnings WHERE status IN ('pending', 'held', 'payable', 'in_payout', 'paid')
+                   FROM (SELECT merchant_id, member_id, status, currency, amount_minor FROM earnings
+                         WHERE status IN ('pending', 'held', 'payable', 'in_payout', 'paid')
+                         UNION ALL
+                         SELECT merchant_id, member_id, status, currency, -fee_minor FROM withdrawals
+                         WHERE status = 'paid' AND fee_bearer = 'payee' AND (:everyone OR merchant_id = :merchant_id)
+                        ) less_fees
                    GROUP BY merchant_id, member_id, status, currency) c
             ON c.merchant_id = a.merchant_id AND c.member_id = a.member_id AND c.kind = a.kind
                AND c.currency = a.currency

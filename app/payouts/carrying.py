@@ -6,7 +6,6 @@ the provider first, because the call may have been made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.rows import get_row
 from app.kit import clock
-from app.models import Merchant, PayeeAccount, Payout, PayoutBatch, PayoutRail, Withdrawal
+from app.models import Merchant, PayeeAccount, Payout, PayoutBatch, PayoutRail
 from app.payouts import outcomes, queries
 from app.payouts.locks import lock_batches
 from app.payouts.rails import rules
@@ -39,7 +38,8 @@ class Taken:
 class Claim:
     """One turn of one payout. `number` guards its outcome: a claim that ran out must not overwrite a later one.
 
-    `credentials`: the merchant's with its rail, None where they are gone.
+    `credentials`: the merchant's with its rail, None where they are gone; `sent_with`: the account whose transfer it
+    is, None where that was not written down.
     """
 
     merchant_id: str
@@ -50,6 +50,8 @@ class Claim:
     cancelling: bool
     trusts_not_found: bool
     transfer: Transfer
+    sent_with: str | None
+    sent_at: datetime | None
     credentials: PayoutRail | None
     now: datetime
 
@@ -126,7 +128,7 @@ async def record(session: AsyncSession, *, claim: Claim, answer: Answer) -> bool
     move = rules.next_move(answer, attempts=payout.attempts, cancelling=claim.cancelling)
     _follow(payout, answer, move, claim.now)
     if move.wait is None:
-        await _settle(session, batch, payout, claim.now)
+        await outcomes.settle_payout(session, batch=batch, payout=payout, now=claim.now)
     await session.flush()
     return True
 
@@ -148,6 +150,8 @@ def _as_claim(row: _Row) -> Claim:
             external_id=payout.external_id, sent_at=sent_at, cancel_asked_at=payout.cancel_asked_at, now=now
         ),
         transfer=transfer,
+        sent_with=payout.rail_account,
+        sent_at=sent_at,
         credentials=credentials,
         now=now,
     )
@@ -167,11 +171,3 @@ def _follow(payout: Payout, answer: Answer, move: rules.Move, now: datetime) -> 
     payout.leased_until = None
     payout.due_at = None if move.wait is None else now + move.wait
     payout.package_info = (answer.package_info or payout.package_info) if move.status == "awaiting_payee" else None
-
-
-async def _settle(session: AsyncSession, batch: PayoutBatch, payout: Payout, now: datetime) -> None:
-    withdrawal = await session.get_one(Withdrawal, (payout.merchant_id, payout.withdrawal_id))
-    pairs: Mapping[bool, Sequence[outcomes.Pair]] = {payout.status == "paid": [(payout, withdrawal)]}
-    paid, failed = pairs.get(True, []), pairs.get(False, [])
-    await outcomes.announce(session, merchant_id=payout.merchant_id, paid=paid, failed=failed, now=now)
-    await outcomes.settle_batch(session, batch, now=now)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.types import Id
 from app.kit import ids
+from app.payouts.rails.rules import STUCK_AFTER, TOLD_FOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,18 @@ def _batches(status: str, since: str) -> str:
         WHERE merchant_id = :merchant_id AND status = '{status}' AND {since} < :before"""  # noqa: S608 - constants
 
 
-def _carried(status: str) -> str:
-    return f"""SELECT id AS subject, moved_at AS since, amount_minor AS amount FROM payouts
-        WHERE merchant_id = :merchant_id AND rail IS NOT NULL AND status = '{status}' AND moved_at < :before"""  # noqa: S608 - constants
+def _carried(status: str, more: str = "true") -> str:
+    return f"""SELECT p.id AS subject, p.moved_at AS since, p.amount_minor AS amount FROM payouts p
+        JOIN payout_batches b ON b.merchant_id = p.merchant_id AND b.id = p.batch_id
+        WHERE p.merchant_id = :merchant_id AND p.rail IS NOT NULL AND p.status = '{status}' AND p.moved_at < :before
+            AND {more}"""  # noqa: S608 - constants
+
+
+# As `rails.rules.is_for_people` says it: nothing is ever sent again for these.
+_FOR_PEOPLE = (
+    f"(p.external_id IS NOT NULL OR b.sent_at <= :before + interval '1 hour' - interval '{TOLD_FOR.days} days')"
+)
+_DECIDED = "EXISTS (SELECT 1 FROM payout_decisions d WHERE d.merchant_id = p.merchant_id AND d.payout_id = p.id)"
 
 
 _WAITS = (
@@ -95,9 +105,23 @@ _WAITS = (
     Wait(
         "payout unknown to us",
         "pay",
-        timedelta(hours=1),
-        "finance: look its key up in the provider's console; never pay it by hand",
-        _carried("unknown"),
+        STUCK_AFTER,
+        "nobody: its provider is asked again; never pay it by hand",
+        _carried("unknown", f"NOT {_FOR_PEOPLE}"),
+    ),
+    Wait(
+        "payout that its provider tells nothing of",
+        "pay",
+        STUCK_AFTER,
+        "finance: look its key up in the provider's console, then settle-unknown",
+        _carried("unknown", f"{_FOR_PEOPLE} AND NOT {_DECIDED}"),
+    ),
+    Wait(
+        "decision on a payout not confirmed",
+        "pay",
+        STUCK_AFTER,
+        "another user: look at the evidence, then settle-unknown --confirm",
+        _carried("unknown", f"{_FOR_PEOPLE} AND {_DECIDED}"),
     ),
     Wait(
         "payee has not confirmed",

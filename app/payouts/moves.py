@@ -1,4 +1,4 @@
-"""The three movements of a withdrawal: commissions into it, out of it again, and out of the house.
+"""The three movements of a withdrawal: commissions into it, out of it again, and out of the house, less its fee.
 
 All lock the members' ledger accounts first and touch commissions then, so that each statement sees all that is payable
 at that moment, and no two of them wait for each other.
@@ -21,7 +21,7 @@ from app.kit import ids
 from app.ledger import service as ledger
 from app.ledger.rules import Leg, member_account
 from app.models import Commission, Payout, Withdrawal
-from app.payouts import rules
+from app.payouts.rules import Terms
 
 AT_ONCE = 500
 Progress = Callable[[int, int], None]
@@ -61,9 +61,10 @@ _TAKE = text("""
         WHERE c.merchant_id = :merchant_id AND c.member_id = wanted.member_id AND c.currency = :currency
             AND c.status = 'payable'
         RETURNING wanted.id, c.amount_minor)
-    INSERT INTO withdrawals
-        (merchant_id, id, member_id, payee_account_id, amount_minor, currency, status, created_at)
-    SELECT :merchant_id, wanted.id, wanted.member_id, wanted.payee_account_id, total.minor, :currency, 'requested', :now
+    INSERT INTO withdrawals (merchant_id, id, member_id, payee_account_id, amount_minor, fee_minor, fee_bearer,
+        currency, status, created_at)
+    SELECT :merchant_id, wanted.id, wanted.member_id, wanted.payee_account_id, total.minor,
+        :fee_minor + div(total.minor * :fee_bps, 10000), :fee_bearer, :currency, 'requested', :now
     FROM wanted JOIN (SELECT id, sum(amount_minor) AS minor FROM taken GROUP BY id) total USING (id)
     RETURNING id
 """).bindparams(
@@ -81,6 +82,7 @@ async def take(
     merchant_id: str,
     wishes: Sequence[Wish],
     currency: str,
+    terms: Terms,
     now: datetime,
     progress: Progress = silent,
 ) -> Sequence[Withdrawal]:
@@ -95,14 +97,17 @@ async def take(
         "withdrawals": [ids.new("wdr") for _ in wishes],
         "payees": [wish.payee_account_id for wish in wishes],
         "currency": currency,
-        "minimum": rules.MINIMUM_MINOR,
+        "minimum": terms.minimum_minor,
+        "fee_minor": terms.fee_minor,
+        "fee_bps": terms.fee_bps,
+        "fee_bearer": terms.fee_bearer,
         "now": now,
     }
     taken = (await session.scalars(_TAKEN, wanted)).all()
     of_them = (Withdrawal.merchant_id == merchant_id, one_of(Withdrawal.id, taken))
     withdrawals = (await session.scalars(select(Withdrawal).where(*of_them).order_by(Withdrawal.id))).all()
     booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
-    await _post(session, booked, "withdrawal_requested", "payable", "in_payout", now, progress)
+    await _post(session, booked, "withdrawal_requested", ("payable", "in_payout"), now, progress)
     return withdrawals
 
 
@@ -126,7 +131,7 @@ async def give_back(
         withdrawal.status = status
     await session.flush()
     booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
-    await _post(session, booked, "withdrawal_returned", "in_payout", "payable", now, progress)
+    await _post(session, booked, "withdrawal_returned", ("in_payout", "payable"), now, progress)
 
 
 async def settle(
@@ -146,7 +151,7 @@ async def settle(
         withdrawal.status = "paid"
     await session.flush()
     booked = [(payout.id, withdrawal) for payout, withdrawal in paid]
-    await _post(session, booked, "payout_paid", "in_payout", "paid", now, progress)
+    await _post(session, booked, "payout_paid", ("in_payout", "paid"), now, progress)
     return rows
 
 
@@ -162,8 +167,7 @@ async def _post(
     session: AsyncSession,
     booked: Sequence[tuple[str, Withdrawal]],
     kind: str,
-    source: str,
-    target: str,
+    way: tuple[str, str],
     now: datetime,
     progress: Progress,
 ) -> None:
@@ -172,9 +176,7 @@ async def _post(
         piece = booked[start : start + AT_ONCE]
         for currency in sorted({withdrawal.currency for _, withdrawal in piece}):
             movements = {
-                reference: _legs(withdrawal, source, target)
-                for reference, withdrawal in piece
-                if withdrawal.currency == currency
+                reference: _legs(withdrawal, *way) for reference, withdrawal in piece if withdrawal.currency == currency
             }
             posted = await ledger.post_each(
                 session,
@@ -190,5 +192,11 @@ async def _post(
 
 
 def _legs(withdrawal: Withdrawal, source: str, target: str) -> list[Leg]:
+    """What a payee bears of the fee leaves the member's balance with the payout, and goes to an account of its own."""
     member, amount = withdrawal.member_id, withdrawal.amount_minor
-    return [Leg(member_account(source), member, -amount), Leg(member_account(target), member, amount)]
+    fee = withdrawal.withheld_minor if target == "paid" else 0
+    return [
+        Leg(member_account(source), member, -amount),
+        Leg(member_account(target), member, amount - fee),
+        Leg("payout_fees", None, fee),
+    ]

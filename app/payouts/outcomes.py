@@ -57,6 +57,15 @@ async def announce(
     await outbox.emit_many(session, merchant_id, "commission.paid", [*map(commission_view, commissions)], at=now)
 
 
+async def settle_payout(session: AsyncSession, *, batch: PayoutBatch, payout: Payout, now: datetime) -> None:
+    """Of a payout that has just become `paid` or `failed`; its batch is held."""
+    pair = (payout, await session.get_one(Withdrawal, (payout.merchant_id, payout.withdrawal_id)))
+    is_paid = payout.status == "paid"
+    paid, failed = ([pair], []) if is_paid else ([], [pair])
+    await announce(session, merchant_id=payout.merchant_id, paid=paid, failed=failed, now=now)
+    await settle_batch(session, batch, now=now)
+
+
 async def settle_batch(session: AsyncSession, batch: PayoutBatch, *, now: datetime) -> None:
     """When every payout has its result."""
     await session.flush()

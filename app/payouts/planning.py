@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, String, bindparam, column, exists, select, text
@@ -13,22 +14,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.rows import get_row, one_of
 from app.db.types import Id
 from app.models import Campaign, Commission, PayeeAccount, Payout, Withdrawal
-from app.payouts import rules
+from app.payouts import rules, terms
 from app.payouts.alipay_file import MOST_ROWS
 from app.payouts.moves import Wish
 from app.payouts.queries import LIVE
-from app.payouts.rules import Channel, Reason, Standing
+from app.payouts.rules import Channel, FeeBearer, Reason, Standing, Terms
 
 _MBR, _PAC = Id("mbr"), Id("pac")
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One payout to come: of a withdrawal that was asked for, or of all that is payable to a member."""
+    """One payout to come: of a withdrawal that was asked for, or of all that is payable to a member.
+
+    `amount_minor` goes out; `fee_minor` is what the payout costs besides, whoever bears it.
+    """
 
     member_id: str
     payee_account_id: str
     amount_minor: int
+    fee_minor: int
+    fee_bearer: FeeBearer
     withdrawal: Withdrawal | None = None
 
 
@@ -44,6 +50,7 @@ class Plan:
     payouts: Sequence[Planned]
     skipped: Sequence[Skipped]
     currency: str
+    terms: Terms
 
     @property
     def total_minor(self) -> int:
@@ -99,34 +106,60 @@ _STANDINGS = (
 )
 
 
-async def plan(
-    session: AsyncSession,
-    *,
-    merchant_id: str,
-    campaign_id: str | None,
-    currency: str,
-    channel: Channel = "file",
-    lock: bool = False,
-) -> Plan:
-    """`campaign_id` chooses members with a commission of that campaign; each is paid all that is payable to them,
-    because a debt from one campaign is taken from what another one earned. `channel` chooses payee accounts of that
-    rail; `file` takes all. `lock` holds the requested withdrawals.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Whom a batch is for. `campaign_id` chooses members with a commission of that campaign; each is paid all that is
+    payable to them, because a debt from one campaign is taken from what another one earned. `channel` chooses payee
+    accounts of that rail; `file` takes all. With `requested_before` it is only for withdrawals that were asked for
+    before, and for nobody who has not asked.
     """
-    if campaign_id is not None:
-        await get_row(session, Campaign, merchant_id=merchant_id, row_id=campaign_id, noun="campaign")
-    requested = await _requested(session, merchant_id, campaign_id, currency, channel, lock=lock)
-    payouts = [Planned(one.member_id, one.payee_account_id, one.amount_minor, one) for one in requested]
-    asked, skipped = {one.member_id for one in requested}, []
-    for member in await _payable_members(session, merchant_id, campaign_id, currency, channel):
-        reason, amount = rules.obstacle(member.standing), member.standing.payable_minor
-        if reason is None and member.payee_account_id is not None:
-            payouts.append(Planned(member.member_id, member.payee_account_id, amount))
-        elif reason is not None and member.member_id not in asked:
-            skipped.append(Skipped(member.member_id, amount, reason))
-    if channel == "alipay":
+
+    campaign_id: str | None = None
+    currency: str = "CNY"
+    channel: Channel = "file"
+    requested_before: datetime | None = None
+
+
+async def plan(session: AsyncSession, *, merchant_id: str, choice: Choice, lock: bool = False) -> Plan:
+    """`lock` holds the requested withdrawals."""
+    if choice.campaign_id is not None:
+        await get_row(session, Campaign, merchant_id=merchant_id, row_id=choice.campaign_id, noun="campaign")
+    agreed = await terms.get(session, merchant_id=merchant_id)
+    requested = await _requested(session, merchant_id, choice, lock=lock)
+    in_time = [one for one in requested if _is_in_time(one, choice)]
+    payouts = [_of_withdrawal(one) for one in in_time]
+    skipped = [Skipped(one.member_id, one.amount_minor, "after_cut_off") for one in requested if one not in in_time]
+    if choice.requested_before is None:
+        asked = {one.member_id for one in requested}
+        members = await _payable_members(session, merchant_id, choice)
+        payouts += [_of_member(member, agreed) for member in members if _obstacle(member, agreed) is None]
+        skipped += [
+            Skipped(member.member_id, member.standing.payable_minor, reason)
+            for member in members
+            if (reason := _obstacle(member, agreed)) is not None and member.member_id not in asked
+        ]
+    if choice.channel == "alipay":
         # What is over waits for the next batch: Alipay's template takes no more.
         payouts = payouts[:MOST_ROWS]
-    return Plan(payouts, skipped, currency)
+    return Plan(payouts, skipped, choice.currency, agreed)
+
+
+def _is_in_time(withdrawal: Withdrawal, choice: Choice) -> bool:
+    return choice.requested_before is None or withdrawal.created_at < choice.requested_before
+
+
+def _obstacle(member: Member, agreed: Terms) -> Reason | None:
+    return rules.obstacle(member.standing, minimum_minor=agreed.minimum_minor)
+
+
+def _of_withdrawal(one: Withdrawal) -> Planned:
+    return Planned(one.member_id, one.payee_account_id, one.net_minor, one.fee_minor, rules.bearer(one.fee_bearer), one)
+
+
+def _of_member(member: Member, agreed: Terms) -> Planned:
+    amount = member.standing.payable_minor
+    net, fee = amount - agreed.withheld_of(amount), agreed.fee_of(amount)
+    return Planned(member.member_id, member.payee_account_id or "", net, fee, agreed.fee_bearer)
 
 
 async def standings(
@@ -154,34 +187,30 @@ async def payee_accounts(
     return {account.id: account for account in (await session.scalars(statement)).all()}
 
 
-async def _requested(
-    session: AsyncSession, merchant_id: str, campaign_id: str | None, currency: str, channel: Channel, *, lock: bool
-) -> Sequence[Withdrawal]:
+async def _requested(session: AsyncSession, merchant_id: str, choice: Choice, *, lock: bool) -> Sequence[Withdrawal]:
     in_a_batch = exists().where(Payout.merchant_id == merchant_id, Payout.withdrawal_id == Withdrawal.id, LIVE)
     statement = select(Withdrawal).where(
         Withdrawal.merchant_id == merchant_id,
-        Withdrawal.currency == currency,
+        Withdrawal.currency == choice.currency,
         Withdrawal.status == "requested",
         ~in_a_batch,
     )
-    if campaign_id is not None:
-        of_campaign = (Commission.withdrawal_id == Withdrawal.id) & (Commission.campaign_id == campaign_id)
+    if choice.campaign_id is not None:
+        of_campaign = (Commission.withdrawal_id == Withdrawal.id) & (Commission.campaign_id == choice.campaign_id)
         statement = statement.where(exists().where(Commission.merchant_id == merchant_id, of_campaign))
-    if channel != "file":
-        of_channel = (PayeeAccount.id == Withdrawal.payee_account_id) & (PayeeAccount.kind == channel)
+    if choice.channel != "file":
+        of_channel = (PayeeAccount.id == Withdrawal.payee_account_id) & (PayeeAccount.kind == choice.channel)
         statement = statement.where(exists().where(PayeeAccount.merchant_id == merchant_id, of_channel))
     statement = statement.order_by(Withdrawal.id)
     return (await session.scalars(statement.with_for_update() if lock else statement)).all()
 
 
-async def _payable_members(
-    session: AsyncSession, merchant_id: str, campaign_id: str | None, currency: str, channel: Channel
-) -> list[Member]:
+async def _payable_members(session: AsyncSession, merchant_id: str, choice: Choice) -> list[Member]:
     statement = select(Commission.member_id).where(
-        Commission.merchant_id == merchant_id, Commission.currency == currency, Commission.status == "payable"
+        Commission.merchant_id == merchant_id, Commission.currency == choice.currency, Commission.status == "payable"
     )
-    if campaign_id is not None:
-        statement = statement.where(Commission.campaign_id == campaign_id)
+    if choice.campaign_id is not None:
+        statement = statement.where(Commission.campaign_id == choice.campaign_id)
     members = (await session.scalars(statement.distinct())).all()
-    own: dict[str, Any] = {"merchant_id": merchant_id, "currency": currency}
-    return await standings(session, **own, member_ids=members, channel=channel)
+    own: dict[str, Any] = {"merchant_id": merchant_id, "currency": choice.currency}
+    return await standings(session, **own, member_ids=members, channel=choice.channel)

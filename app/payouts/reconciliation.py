@@ -17,12 +17,15 @@ from app.kit.errors import Conflict
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`expected` and `found` are minor units, or counts where the check says so."""
+    """`code` is stable, `check` says the same in words; `expected` and `found` are minor units, or counts where it says
+    so.
+    """
 
     check: str
     subject_id: str
     expected: int
     found: int
+    code: str = "books_differ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Check:
     name: str
     prefix: str
     sql: str
+    code: str = "books_differ"
 
 
 # What one batch consists of; with a batch given, of that one alone.
@@ -69,19 +73,21 @@ _OF_BATCHES = (
     Check(
         "a payout pays what its withdrawal asks for",
         "pay",
-        """SELECT p.id AS subject, w.amount_minor AS expected, p.amount_minor AS found
+        """SELECT p.id AS subject, p.amount_minor AS found,
+            w.amount_minor - CASE w.fee_bearer WHEN 'payee' THEN w.fee_minor ELSE 0 END AS expected
         FROM payouts p JOIN withdrawals w ON w.merchant_id = p.merchant_id AND w.id = p.withdrawal_id
         WHERE p.merchant_id = :merchant_id AND (:everything OR p.batch_id = :batch_id)""",
     ),
     Check(
         "a payout pays the commissions of its withdrawal",
         "pay",
-        """SELECT p.id AS subject, p.amount_minor AS expected, coalesce(sum(c.amount_minor), 0) AS found
-        FROM payouts p LEFT JOIN commissions c ON c.merchant_id = p.merchant_id AND c.withdrawal_id = p.withdrawal_id
+        """SELECT p.id AS subject, w.amount_minor AS expected, coalesce(sum(c.amount_minor), 0) AS found
+        FROM payouts p JOIN withdrawals w ON w.merchant_id = p.merchant_id AND w.id = p.withdrawal_id
+        LEFT JOIN commissions c ON c.merchant_id = p.merchant_id AND c.withdrawal_id = p.withdrawal_id
             AND c.status = CASE p.status WHEN 'paid' THEN 'paid' ELSE 'in_payout' END
         WHERE p.merchant_id = :merchant_id AND p.status NOT IN ('failed', 'cancelled')
             AND (:everything OR p.batch_id = :batch_id)
-        GROUP BY p.id, p.amount_minor""",
+        GROUP BY p.id, w.amount_minor""",
     ),
 )
 
@@ -134,6 +140,26 @@ _OF_THE_MERCHANT = (
             WHERE merchant_id = :merchant_id AND kind = 'member_paid') both_sides
         GROUP BY member_id, currency""",
     ),
+    Check(
+        "the ledger's payout_fees are what paid withdrawals were charged",
+        "mch",
+        """SELECT CAST(:merchant_id AS uuid) AS subject, coalesce(sum(withheld), 0)::bigint AS expected,
+            coalesce(sum(booked), 0)::bigint AS found FROM (
+            SELECT currency, fee_minor AS withheld, 0 AS booked FROM withdrawals
+            WHERE merchant_id = :merchant_id AND status = 'paid' AND fee_bearer = 'payee'
+            UNION ALL SELECT e.currency, 0, e.amount_minor FROM ledger_accounts a
+            JOIN ledger_entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+            WHERE a.merchant_id = :merchant_id AND a.kind = 'payout_fees') both_sides
+        GROUP BY currency""",
+    ),
+    Check(
+        "one transfer pays one payout (count)",
+        "pay",
+        """SELECT (array_agg(id ORDER BY id DESC))[1] AS subject, 1 AS expected, count(*) AS found FROM payouts
+        WHERE merchant_id = :merchant_id AND status = 'paid' AND external_id IS NOT NULL
+        GROUP BY coalesce(rail, ''), external_id""",
+        "paid_twice",
+    ),
 )
 
 _TOTALS = {
@@ -177,7 +203,7 @@ async def _run(session: AsyncSession, check: Check, merchant_id: str, batch_id: 
         statement = statement.bindparams(bindparam("batch_id", type_=Id("bat")), bindparam("everything"))
         parameters |= {"batch_id": batch_id, "everything": batch_id is None}
     rows = await session.execute(statement, parameters)
-    return [Difference(check.name, _id(check.prefix, row.subject), row.expected, row.found) for row in rows]
+    return [Difference(check.name, _id(check.prefix, row.subject), row.expected, row.found, check.code) for row in rows]
 
 
 async def _total(session: AsyncSession, sql: str, merchant_id: str) -> int:

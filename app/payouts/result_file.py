@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, cast
@@ -59,16 +59,26 @@ class ResultFile:
 
 def parse(content: bytes) -> ResultFile:
     """Rows and unreadable rows; Unprocessable where the file as a whole cannot be read."""
-    found, records = ResultFile(), _records(_decoded(content))
-    _, first = next(records, (1, []))
-    header = [bare(name).lower() for name in first]
-    _check_header(header)
-    for line, cells in records:
+    found, text = ResultFile(), decoded(content)
+    header, rows = table(text, REQUIRED, OPTIONAL)
+    is_cut = text[-1:] not in ("\n", "\r", "")
+    for number, (line, cells) in enumerate(rows, 1):
         if len(cells) > len(header) and any(cells[len(header) :]):
             found.faults.append(_fault(line, cells[0], "row_too_long", "more cells than the header has"))
+        elif is_cut and number == len(rows) and len(cells) < len(header):
+            detail = "the file ends in the middle of this row: it was cut off; send it whole"
+            found.faults.append(_fault(line, cells[0], "row_cut_off", detail))
         else:
             found.add(line, dict(zip(header, cells, strict=False)))
     return found
+
+
+def table(text: str, required: Sequence[str], optional: Sequence[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Names of the columns, and the rows with their lines; Unprocessable where columns are missing or there twice."""
+    (_, first), *rows = [*_records(text)] or [(1, [])]
+    header = [bare(name).lower() for name in first]
+    _check_header(header, required, optional)
+    return header, rows
 
 
 def read_row(line: int, cells: dict[str, str]) -> ResultRow | Fault:
@@ -91,12 +101,21 @@ def read_row(line: int, cells: dict[str, str]) -> ResultRow | Fault:
     )
 
 
-def _decoded(content: bytes) -> str:
-    """UTF-8 with or without a mark, else GB 18030, as Chinese spreadsheet programs save it."""
+def decoded(content: bytes) -> str:
+    """UTF-8 with or without a mark, else GB 18030, as Chinese spreadsheet programs save it.
+
+    UTF-8 that ends within a character is cut off; as GB 18030 it would be read as other characters.
+    """
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = codecs.decode(content, encoding)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            if (
+                encoding == "utf-8-sig"
+                and error.reason == "unexpected end of data"
+                and not content[: error.start].isascii()
+            ):
+                raise Unprocessable("result_file_cut_off", "The file ends within a character: send it whole.") from None
             continue
         if "\0" not in text:
             return text
@@ -114,12 +133,12 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         raise Unprocessable("result_file_unreadable", f"Line {line} is not CSV: {error}.") from None
 
 
-def _check_header(header: list[str]) -> None:
-    missing = [name for name in REQUIRED if name not in header]
+def _check_header(header: list[str], required: Sequence[str], optional: Sequence[str]) -> None:
+    missing = [name for name in required if name not in header]
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if missing or twice:
         fault = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(twice)} more than once"
-        expected = ", ".join(REQUIRED + OPTIONAL)
+        expected = ", ".join((*required, *optional))
         raise Unprocessable("result_file_columns", f"The first line {fault}; the columns are {expected}.")
 
 

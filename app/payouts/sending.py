@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.rows import get_row
 from app.kit.errors import Conflict
-from app.models import PayeeAccount, Payout, PayoutBatch
+from app.models import PayeeAccount, Payout, PayoutBatch, PayoutRail
 from app.payouts import acting, queries, reconciliation, rules
 from app.payouts.locks import lock_batches
 from app.payouts.rails import credentials
@@ -35,9 +35,8 @@ async def send(
     rules.require_step(batch.status, "send")
     await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)
     kinds = await _kinds(session, batch)
-    if livemode:
-        await _require_rails(session, batch, kinds)
-    await _hand_over(session, batch, kinds, livemode=livemode, now=now)
+    known = await _require_rails(session, batch, kinds) if livemode else {}
+    await _hand_over(session, batch, kinds, known, now=now)
     batch.channel = kinds[0] if len(kinds) == 1 else "mixed"
     batch.status, batch.sent_at = "sent", now
     acting.record(
@@ -79,22 +78,26 @@ async def _kinds(session: AsyncSession, batch: PayoutBatch) -> list[str]:
     return list((await session.scalars(statement)).all())
 
 
-async def _require_rails(session: AsyncSession, batch: PayoutBatch, kinds: list[str]) -> None:
+async def _require_rails(session: AsyncSession, batch: PayoutBatch, kinds: list[str]) -> dict[str, PayoutRail]:
     if "bank" in kinds:
         raise Conflict("rail_missing", "Bank cards are paid by file: export the batch, or build one for a rail.")
-    known = await credentials.every(session, merchant_id=batch.merchant_id)
+    every = await credentials.every(session, merchant_id=batch.merchant_id)
+    known: dict[str, PayoutRail] = dict(every.items())
     for kind in kinds:
         if kind not in known:
             raise Conflict("rail_not_configured", f"There are no credentials for {kind} yet: set them first.")
+    return known
 
 
 async def _hand_over(
-    session: AsyncSession, batch: PayoutBatch, kinds: list[str], *, livemode: bool, now: datetime
+    session: AsyncSession, batch: PayoutBatch, kinds: list[str], known: dict[str, PayoutRail], *, now: datetime
 ) -> None:
+    """What has no credentials of its own goes to the sandbox, which only a test tenant's does."""
     for kind in kinds:
-        rail = kind if livemode else SANDBOX
+        own = known.get(kind)
+        way = {"rail": kind, "rail_account": credentials.account_of(own)} if own else {"rail": SANDBOX}
         of_kind = update(Payout).where(*_of_batch(batch), PayeeAccount.kind == kind)
-        await session.execute(of_kind.values(rail=rail, due_at=now, moved_at=now))
+        await session.execute(of_kind.values(**way, due_at=now, moved_at=now))
     await move_withdrawals(session, batch, "in_payout")
 
 

@@ -16,8 +16,7 @@ from app.models import Payout, PayoutBatch, Withdrawal
 from app.payouts import acting, moves, planning, queries, reconciliation, rules
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Progress, silent
-from app.payouts.planning import Plan, Skipped
-from app.payouts.rules import Channel
+from app.payouts.planning import Choice, Plan, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +25,8 @@ class Built:
     skipped: Sequence[Skipped]
 
 
-async def preview(
-    session: AsyncSession,
-    *,
-    merchant_id: str,
-    campaign_id: str | None = None,
-    currency: str = "CNY",
-    channel: Channel = "file",
-) -> Plan:
-    wanted: dict[str, Any] = {"campaign_id": campaign_id, "currency": currency, "channel": channel}
-    return await planning.plan(session, merchant_id=merchant_id, **wanted)
+async def preview(session: AsyncSession, *, merchant_id: str, choice: Choice | None = None) -> Plan:
+    return await planning.plan(session, merchant_id=merchant_id, choice=choice or Choice())
 
 
 async def build(
@@ -43,9 +34,7 @@ async def build(
     *,
     merchant_id: str,
     actor_id: str,
-    campaign_id: str | None = None,
-    currency: str = "CNY",
-    channel: Channel = "file",
+    choice: Choice | None = None,
     now: datetime,
     progress: Progress = silent,
 ) -> Built:
@@ -55,15 +44,14 @@ async def build(
     """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="build")
     await lock_batches(session, merchant_id)
-    wanted: dict[str, Any] = {"campaign_id": campaign_id, "currency": currency, "channel": channel}
-    plan = await planning.plan(session, merchant_id=merchant_id, **wanted, lock=True)
-    made = await moves.take(
-        session, merchant_id=merchant_id, wishes=plan.wishes, currency=currency, now=now, progress=progress
-    )
+    choice = choice or Choice()
+    plan = await planning.plan(session, merchant_id=merchant_id, choice=choice, lock=True)
+    wanted: dict[str, Any] = {"merchant_id": merchant_id, "currency": plan.currency, "terms": plan.terms}
+    made = await moves.take(session, **wanted, wishes=plan.wishes, now=now, progress=progress)
     withdrawals = [*plan.requested, *made]
     if not withdrawals:
         raise Conflict("nothing_to_pay", f"Nobody can be paid now; {len(plan.skipped)} members were skipped.")
-    batch = await _make_batch(session, withdrawals, actor_id, campaign_id, channel, now)
+    batch = await _make_batch(session, withdrawals, actor_id, choice, now)
     counts = {"payouts": batch.payout_count, "skipped": len(plan.skipped)}
     _record(session, batch, actor_id, "built", number=batch.number, total_minor=batch.total_minor, counts=counts)
     return Built(batch, plan.skipped)
@@ -131,8 +119,7 @@ async def _make_batch(
     session: AsyncSession,
     withdrawals: Sequence[Withdrawal],
     actor_id: str,
-    campaign_id: str | None,
-    channel: Channel,
+    choice: Choice,
     now: datetime,
 ) -> PayoutBatch:
     merchant_id = withdrawals[0].merchant_id
@@ -142,11 +129,12 @@ async def _make_batch(
         # Letters and digits only, for the channels that take no others; random, so that a rolled-back number is not
         # given to another batch.
         number=f"PB{clock.shanghai(now):%Y%m%d}{ids.new_invite_code().upper()}",
-        channel=channel,
-        campaign_id=campaign_id,
+        channel=choice.channel,
+        campaign_id=choice.campaign_id,
+        requested_before=choice.requested_before,
         status="built",
         payout_count=len(withdrawals),
-        total_minor=sum(withdrawal.amount_minor for withdrawal in withdrawals),
+        total_minor=sum(withdrawal.net_minor for withdrawal in withdrawals),
         currency=withdrawals[0].currency,
         built_by=actor_id,
         created_at=now,
@@ -165,7 +153,7 @@ def _payout(batch: PayoutBatch, withdrawal: Withdrawal, now: datetime) -> dict[s
         "withdrawal_id": withdrawal.id,
         "member_id": withdrawal.member_id,
         "payee_account_id": withdrawal.payee_account_id,
-        "amount_minor": withdrawal.amount_minor,
+        "amount_minor": withdrawal.net_minor,
         "currency": withdrawal.currency,
         "status": "created",
         "created_at": now,

@@ -9,6 +9,7 @@ from app.kit import people
 from app.models import PayeeAccount, Payout, PayoutBatch, Withdrawal
 from app.payouts import payees
 from app.payouts.planning import Planned, Skipped
+from app.payouts.withdrawals import Quote
 
 
 def payee_account_view(account: PayeeAccount) -> dict[str, Any]:
@@ -32,10 +33,25 @@ def withdrawal_view(withdrawal: Withdrawal) -> dict[str, Any]:
         "member_id": withdrawal.member_id,
         "payee_account_id": withdrawal.payee_account_id,
         "amount_minor": withdrawal.amount_minor,
+        "fee_minor": withdrawal.withheld_minor,
+        "net_minor": withdrawal.net_minor,
         "currency": withdrawal.currency,
         "status": withdrawal.status,
         "metadata": {},
         "created_at": withdrawal.created_at,
+    }
+
+
+def quote_view(quote: Quote, *, member_id: str, currency: str) -> dict[str, Any]:
+    return {
+        "object": "withdrawal_quote",
+        "member_id": member_id,
+        "amount_minor": max(quote.standing.payable_minor, 0),
+        "fee_minor": quote.withheld_minor,
+        "net_minor": quote.net_minor,
+        "minimum_minor": quote.terms.minimum_minor,
+        "currency": currency,
+        "obstacle": quote.obstacle,
     }
 
 
@@ -74,6 +90,8 @@ def planned_view(planned: Planned, account: PayeeAccount, currency: str) -> dict
         "account": payees.mask(account.kind, account.account),
         "real_name": people.mask_name(account.real_name),
         "amount_minor": planned.amount_minor,
+        "fee_minor": planned.fee_minor,
+        "fee_bearer": planned.fee_bearer,
         "currency": currency,
         "requested": planned.withdrawal is not None,
     }
@@ -86,6 +104,7 @@ def batch_view(batch: PayoutBatch) -> dict[str, Any]:
         "number": batch.number,
         "channel": batch.channel,
         "campaign_id": batch.campaign_id,
+        "requested_before": batch.requested_before,
         "status": batch.status,
         "payout_count": batch.payout_count,
         "total_minor": batch.total_minor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -9,9 +10,35 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.rows import get_row
 from app.kit.errors import Conflict, not_found
 from app.models import Member, PayeeAccount, PayoutBatch, Withdrawal
-from app.payouts import moves, planning, queries, rules
+from app.payouts import moves, planning, queries, rules, terms
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Wish
+from app.payouts.rules import Reason, Standing, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What would come of asking now: all that is payable, less what is withheld; `obstacle` is why it would not."""
+
+    standing: Standing
+    terms: Terms
+    obstacle: Reason | None
+
+    @property
+    def withheld_minor(self) -> int:
+        return self.terms.withheld_of(max(self.standing.payable_minor, 0)) if self.standing.payable_minor > 0 else 0
+
+    @property
+    def net_minor(self) -> int:
+        return max(self.standing.payable_minor - self.withheld_minor, 0)
+
+
+async def quote(session: AsyncSession, *, merchant_id: str, member_id: str, currency: str = "CNY") -> Quote:
+    """What a member is to be shown before they ask."""
+    await get_row(session, Member, merchant_id=merchant_id, row_id=member_id, noun="member")
+    agreed = await terms.get(session, merchant_id=merchant_id)
+    (member,) = await planning.standings(session, merchant_id=merchant_id, currency=currency, member_ids=[member_id])
+    return Quote(member.standing, agreed, rules.obstacle(member.standing, minimum_minor=agreed.minimum_minor))
 
 
 async def request(
@@ -21,19 +48,23 @@ async def request(
     member_id: str,
     payee_account_id: str | None = None,
     currency: str = "CNY",
+    fee_minor: int | None = None,
     now: datetime,
 ) -> Withdrawal:
     """Takes every commission that is payable at this moment, to the given payee account or the one chosen last.
 
+    `fee_minor` is what the member was shown to be withheld: Conflict `fee_changed` where it is another sum by now.
     Conflict with `withdrawal_open`, `nothing_payable`, `below_minimum`, `payee_account_missing` or `ledger_disagrees`.
     """
     await get_row(session, Member, merchant_id=merchant_id, row_id=member_id, noun="member")
     account_id = await _payee_account(session, merchant_id, member_id, payee_account_id)
     wishes = [Wish(member_id, account_id)] if account_id is not None else []
-    taken = await moves.take(session, merchant_id=merchant_id, wishes=wishes, currency=currency, now=now)
-    if taken:
-        return taken[0]
-    raise await _refusal(session, merchant_id, member_id, currency)
+    agreed = await terms.get(session, merchant_id=merchant_id)
+    taken = await moves.take(session, merchant_id=merchant_id, wishes=wishes, currency=currency, terms=agreed, now=now)
+    if not taken:
+        raise await _refusal(session, merchant_id, member_id, currency)
+    rules.require_agreed_fee(agreed_minor=fee_minor, withheld_minor=taken[0].withheld_minor)
+    return taken[0]
 
 
 async def cancel(
@@ -72,11 +103,10 @@ async def _payee_account(
 
 
 async def _refusal(session: AsyncSession, merchant_id: str, member_id: str, currency: str) -> Conflict:
-    (member,) = await planning.standings(session, merchant_id=merchant_id, currency=currency, member_ids=[member_id])
-    reason = rules.obstacle(member.standing)
-    if reason is None:
+    found = await quote(session, merchant_id=merchant_id, member_id=member_id, currency=currency)
+    if found.obstacle is None:
         return Conflict("withdrawal_overtaken", "The balance changed in this very moment; ask again.")
-    return rules.refusal(reason, member.standing)
+    return rules.refusal(found.obstacle, found.standing, minimum_minor=found.terms.minimum_minor)
 
 
 async def _leave_batch(session: AsyncSession, withdrawal: Withdrawal) -> None:

@@ -107,6 +107,7 @@ BODIES: dict[str, list[Any]] = {
     "PUT /v1/payout-rails/alipay": [{"app_id": "1", "private_key": PRIVATE_KEY, "alipay_public_key": PUBLIC_KEY}],
     "PUT /v1/payout-rails/sandbox": [{"times_out_bps": 0}],
     "PUT /v1/payout-rails/wechat": [RAIL],
+    "PUT /v1/payout-settings": [{"minimum_minor": 100, "user_id": "$usr"}],
     "POST /v1/payouts/{payout_id}/cancel": [{"user_id": "$usr"}],
     "POST /v1/payout-batches/{batch_id}/results": ["payout_id,status,external_id,reason,paid_at\n$pay2,paid,1,,\n"],
     "POST /v1/refunds": [{"external_order_id": "$external_order_id", "external_refund_id": "$new", "amount_minor": 1}],

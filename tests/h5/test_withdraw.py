@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from app.models import Campaign, Participant, PayeeAccount, Withdrawal
 from app.payouts import planning, service
+from app.payouts.planning import Choice
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign
 from tests.factories.forms import new_phone, shown_code
@@ -55,9 +56,9 @@ async def test_an_account_a_request_and_a_change_of_mind(
 ) -> None:
     page = await browser.get(own)
     assert "可提现 17.70 元" in page.text
-    assert "disabled" in page.text
+    assert ' disabled aria-describedby="why"' in page.text
     page = await browser.post(f"{own}/account", data=ACCOUNT)
-    assert ("z***@example.com 张**" in page.text, "disabled" in page.text) == (True, False)
+    assert ("z***@example.com 张**" in page.text, " disabled " in page.text) == (True, False)
     page = await browser.post(own)
     assert ("已申请" in page.text, await states(resources, merchant)) == (True, [("requested", 1_770)])
     again = await browser.post(own)
@@ -75,7 +76,7 @@ async def test_an_earlier_account_saved_again_is_the_one_that_is_paid(
         page = await browser.post(f"{own}/account", data={**ACCOUNT, "account": account})
         assert f"{account[0]}***@example.com" in page.text
     async with resources.db.tenant(merchant.test_id) as session:
-        plan = await planning.plan(session, merchant_id=merchant.test_id, campaign_id=None, currency="CNY")
+        plan = await planning.plan(session, merchant_id=merchant.test_id, choice=Choice())
     await browser.post(own)
     async with resources.db.tenant(merchant.test_id) as session:
         (withdrawal,) = (await session.scalars(select(Withdrawal))).all()

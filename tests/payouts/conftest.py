@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models import PayoutBatch
 from app.payouts import exports, service
 from app.payouts.payout_file import Format
+from app.payouts.planning import Choice
 from tests.factories import MerchantFixture
 from tests.factories.payables import NOW, make_user
 
@@ -21,9 +23,13 @@ class Office:
     maker: str
     checker: str
 
-    async def build(self, campaign_id: str | None = None) -> PayoutBatch:
+    async def build(self, campaign_id: str | None = None, requested_before: datetime | None = None) -> PayoutBatch:
         built = await service.build(
-            self.session, merchant_id=self.merchant_id, actor_id=self.maker, now=NOW, campaign_id=campaign_id
+            self.session,
+            merchant_id=self.merchant_id,
+            actor_id=self.maker,
+            now=NOW,
+            choice=Choice(campaign_id, requested_before=requested_before),
         )
         return built.batch
 

@@ -24,7 +24,7 @@ from tests.payouts.conftest import Office
 
 
 async def preview(office: Office, campaign_id: str | None = None) -> planning.Plan:
-    return await service.preview(office.session, merchant_id=office.merchant_id, campaign_id=campaign_id)
+    return await service.preview(office.session, merchant_id=office.merchant_id, choice=planning.Choice(campaign_id))
 
 
 async def adds_up(office: Office) -> bool:

@@ -9,11 +9,12 @@ from pydantic import ConfigDict, Field
 
 from app.api.deps import MovesMoney, NeedsPayouts, PageDep, TenantDep
 from app.api.router import make_router
-from app.api.schemas import Answer, Body, CurrencyCode, ListAnswer, type_id
+from app.api.schemas import Answer, Body, CurrencyCode, Instant, ListAnswer, type_id
 from app.api.uploads import CSV_BODY, CsvFile, read_csv_file
 from app.payouts import exports, queries, results, sending, service
 from app.payouts.alipay_file import Payer
 from app.payouts.payout_file import MEDIA_TYPES
+from app.payouts.planning import Choice
 from app.payouts.result_file import parse
 from app.payouts.rules import Reason
 from app.payouts.views import batch_view, skipped_view
@@ -36,6 +37,10 @@ class BuildIn(Body):
     channel: Annotated[
         Literal["file", "wechat", "alipay"], Field(description="Only members with an account there; `file` takes all.")
     ] = "file"
+    requested_before: Annotated[
+        Instant | None,
+        Field(description="The cut-off: only withdrawals asked for before it, and nobody who has not asked."),
+    ] = None
 
 
 class ApproveIn(Body):
@@ -76,6 +81,7 @@ class BatchOut(Answer):
     number: Annotated[str, Field(description="Letters and digits, never used twice.")]
     channel: Annotated[str, Field(description="`file` until it is sent: then its rail, or `mixed`.")]
     campaign_id: str | None
+    requested_before: Annotated[datetime | None, Field(description="Its cut-off.")]
     status: Status
     payout_count: int
     total_minor: int
@@ -132,10 +138,10 @@ class ResultsOut(Answer):
     dependencies=[MovesMoney, NeedsPayouts],
 )
 async def build_batch(body: BuildIn, tenant: TenantDep) -> dict[str, Any]:
-    """A batch of all requested withdrawals and of everybody else who can be paid."""
-    wanted = body.model_dump(exclude={"user_id"})
+    """A batch of all requested withdrawals and, without a cut-off, of everybody else who can be paid."""
+    choice = Choice(**body.model_dump(exclude={"user_id"}))
     built = await service.build(
-        tenant.session, merchant_id=tenant.merchant_id, actor_id=body.user_id, now=tenant.now, **wanted
+        tenant.session, merchant_id=tenant.merchant_id, actor_id=body.user_id, now=tenant.now, choice=choice
     )
     return tenant.show({**batch_view(built.batch), "skipped": [skipped_view(one) for one in built.skipped]})
 

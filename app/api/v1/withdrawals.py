@@ -8,9 +8,10 @@ from pydantic import ConfigDict, Field
 
 from app.api.deps import MovesMoney, PageDep, TenantDep
 from app.api.router import make_router
-from app.api.schemas import Answer, Body, CurrencyCode, ListAnswer, type_id
+from app.api.schemas import Answer, Body, CurrencyCode, ListAnswer, NonNegativeMinor, type_id
 from app.payouts import queries, withdrawals
-from app.payouts.views import withdrawal_view
+from app.payouts.rules import Reason
+from app.payouts.views import quote_view, withdrawal_view
 
 router = make_router("withdrawals")
 
@@ -25,6 +26,24 @@ class WithdrawalIn(Body):
         Annotated[str, type_id("pac")] | None, Field(description="Without it: the account saved last.")
     ] = None
     currency: CurrencyCode = "CNY"
+    fee_minor: Annotated[
+        NonNegativeMinor | None,
+        Field(description="The fee that the member was shown: refused with `fee_changed` where it is another by now."),
+    ] = None
+
+
+class QuoteOut(Answer):
+    """What would come of a withdrawal now; `obstacle` is why there would be none."""
+
+    object: Literal["withdrawal_quote"]
+    member_id: str
+    amount_minor: int
+    fee_minor: Annotated[int, Field(description="Withheld from the payee; 0 where the merchant bears the fee.")]
+    net_minor: Annotated[int, Field(description="What goes out.")]
+    minimum_minor: int
+    currency: str
+    obstacle: Reason | None
+    livemode: bool
 
 
 class WithdrawalOut(Answer):
@@ -35,6 +54,8 @@ class WithdrawalOut(Answer):
     member_id: str
     payee_account_id: str
     amount_minor: int
+    fee_minor: Annotated[int, Field(description="Withheld from the payee, as agreed when it was asked for.")]
+    net_minor: Annotated[int, Field(description="What goes out.")]
     currency: str
     status: Status
     metadata: dict[str, Any]
@@ -49,11 +70,19 @@ class WithdrawalOut(Answer):
     dependencies=[MovesMoney],
 )
 async def request_withdrawal(body: WithdrawalIn, tenant: TenantDep) -> dict[str, Any]:
-    """Ask for all that is payable to a member now; one withdrawal at a time, 1.00 yuan at least."""
+    """Ask for all that is payable to a member now; one withdrawal at a time, and the merchant's minimum at least."""
     withdrawal = await withdrawals.request(
         tenant.session, merchant_id=tenant.merchant_id, now=tenant.now, **body.model_dump()
     )
     return tenant.show(withdrawal_view(withdrawal))
+
+
+@router.get("/members/{member_id}/withdrawal-quote", response_model=QuoteOut)
+async def quote_withdrawal(member_id: str, tenant: TenantDep, currency: CurrencyCode = "CNY") -> dict[str, Any]:
+    """What a withdrawal of all that is payable would bring now, to be shown before it is asked for."""
+    own = {"merchant_id": tenant.merchant_id, "member_id": member_id, "currency": currency}
+    found = await withdrawals.quote(tenant.session, **own)
+    return tenant.show(quote_view(found, member_id=member_id, currency=currency))
 
 
 @router.get("/withdrawals", response_model=ListAnswer[WithdrawalOut])

@@ -30,7 +30,8 @@ def _difference(recorded: Recorded, answer: Answer) -> Difference | None:
     amount = recorded.amount_minor
     there = amount if answer.amount_minor is None else answer.amount_minor
     if answer.state not in {"unknown", "not_found", "failed", "refused"} and there != amount:
-        return Difference("the provider's transfer is of the payout's amount", recorded.payout_id, amount, there)
+        check = "the provider's transfer is of the payout's amount"
+        return Difference(check, recorded.payout_id, amount, there, "amount_differs")
     if answer.state == "not_found" and not recorded.is_still_told:
         return None
     if answer.state not in SETTLED_THERE or recorded.status not in {"paid", "failed"}:
@@ -39,4 +40,10 @@ def _difference(recorded: Recorded, answer: Answer) -> Difference | None:
     if paid_here == paid_there:
         return None
     name = "what is paid was carried out by its provider" if paid_here else "what failed was not carried out"
-    return Difference(name, recorded.payout_id, amount * paid_here, there * paid_there)
+    return Difference(name, recorded.payout_id, amount * paid_here, there * paid_there, _code(recorded, answer))
+
+
+def _code(recorded: Recorded, answer: Answer) -> str:
+    if recorded.status == "failed":
+        return "failed_here_paid_there"
+    return "missing_at_provider" if answer.state == "not_found" else "paid_here_failed_there"

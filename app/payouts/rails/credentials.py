@@ -146,6 +146,18 @@ async def _require_same_account(session: AsyncSession, merchant_id: str, kind: K
         raise Conflict("payout_rail_in_use", detail)
 
 
+def account_of(row: PayoutRail) -> str | None:
+    """Whose transfers its provider tells of under these credentials; the sandbox has no accounts."""
+    settings = read(row, TYPES[cast("Kind", row.kind)])
+    return "/".join(part for part in _account(settings) if part) or None
+
+
+def as_row(kind: Kind, settings: Settings, *, merchant_id: str, now: datetime) -> PayoutRail:
+    """Credentials that are used once and not kept."""
+    text = msgspec.json.encode(asdict(settings)).decode()
+    return PayoutRail(merchant_id=merchant_id, kind=kind, settings=text, changed_at=now)
+
+
 def _account(settings: Settings) -> tuple[str | None, ...]:
     return tuple(getattr(settings, name, None) for name in _ACCOUNT)
 

@@ -13,6 +13,7 @@ Status = Literal["submitting", "awaiting_payee", "unknown", "paid", "failed"]
 OPEN = ("created", "submitting", "awaiting_payee", "unknown")
 # WeChat Pay tells of a bill for 30 days; from then on, that there is none means nothing.
 TOLD_FOR = timedelta(days=29)
+STUCK_AFTER = timedelta(hours=1)
 # Longer than a claim holds: what was on its way when the transfer was given up has arrived by then.
 GIVEN_UP_AFTER = timedelta(minutes=5)
 # After the n-th time that nothing was settled, ask again after so long; the last one for ever.
@@ -48,6 +49,15 @@ def trusts_not_found(
     """Whether "there is no such transfer" means that none was made, and none is being made."""
     is_quiet = cancel_asked_at is None or now - cancel_asked_at >= GIVEN_UP_AFTER
     return external_id is None and is_quiet and is_still_told(sent_at=sent_at, now=now)
+
+
+def is_for_people(
+    *, external_id: str | None, moved_at: datetime | None, sent_at: datetime | None, now: datetime
+) -> bool:
+    """Whether people may say what became of an unknown payout: nothing is ever sent for it again, and its provider has
+    had its time to tell."""
+    was_asked_after = moved_at is not None and now - moved_at >= STUCK_AFTER
+    return was_asked_after and (external_id is not None or not is_still_told(sent_at=sent_at, now=now))
 
 
 def next_move(answer: Answer, *, attempts: int, cancelling: bool) -> Move:

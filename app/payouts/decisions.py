@@ -1,0 +1,112 @@
+"""Payouts that their provider tells nothing of: one person says what became of each, another one confirms it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.db.rows import get_row
+from app.kit.errors import Conflict
+from app.models import Payout, PayoutBatch, PayoutDecision
+from app.payouts import acting, outcomes, queries, rules
+from app.payouts.locks import lock_batches
+from app.payouts.rails.rules import is_for_people
+
+Outcome = Literal["paid", "failed"]
+
+
+async def ask(
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    payout_id: str,
+    outcome: Outcome,
+    reason: str,
+    evidence: str,
+    actor_id: str,
+    now: datetime,
+) -> PayoutDecision:
+    """In place of what was asked before and not confirmed; nothing moves yet.
+
+    Conflict `payout_not_for_people` while its provider may still tell of it, or while it may still be sent.
+    """
+    rules.require_person(actor_id)
+    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="settle")
+    batch, payout = await _hold(session, merchant_id, payout_id)
+    _require_undecided(batch, payout, now)
+    decision = await _find(session, payout) or PayoutDecision(merchant_id=merchant_id, payout_id=payout.id)
+    decision.outcome, decision.reason, decision.evidence = outcome, reason, evidence
+    decision.asked_by, decision.asked_at = actor_id, now
+    session.add(decision)
+    _record(session, decision, payout, actor_id, "asked")
+    await session.flush()
+    return decision
+
+
+async def confirm(
+    session: AsyncSession, *, merchant_id: str, payout_id: str, outcome: Outcome, actor_id: str, now: datetime
+) -> PayoutDecision:
+    """By neither who asked nor who approved the batch; the money moves as if the provider had said so.
+
+    Confirmed again it stays as it is. Conflict `payout_decision_missing`, or `payout_decision_differs` where another
+    outcome was asked for.
+    """
+    rules.require_person(actor_id)
+    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="settle")
+    batch, payout = await _hold(session, merchant_id, payout_id)
+    decision = await _find(session, payout)
+    if decision is None:
+        raise Conflict("payout_decision_missing", "Nobody has asked for it yet: another user has to, with evidence.")
+    if decision.outcome != outcome:
+        detail = f"It was asked for as {decision.outcome}: look at the evidence again."
+        raise Conflict("payout_decision_differs", detail)
+    if decision.confirmed_by is not None:
+        return decision
+    rules.require_confirmer(actor_id=actor_id, asked_by=decision.asked_by, approved_by=batch.approved_by)
+    _require_undecided(batch, payout, now)
+    decision.confirmed_by, decision.confirmed_at = actor_id, now
+    payout.status, payout.moved_at, payout.reason = outcome, now, decision.reason[:500]
+    payout.paid_at = now if outcome == "paid" else None
+    payout.due_at = payout.leased_until = payout.package_info = None
+    await session.flush()
+    await outcomes.settle_payout(session, batch=batch, payout=payout, now=now)
+    _record(session, decision, payout, actor_id, "confirmed")
+    await session.flush()
+    return decision
+
+
+async def _hold(session: AsyncSession, merchant_id: str, payout_id: str) -> tuple[PayoutBatch, Payout]:
+    """In the order in which the worker takes them, whose answer may come at this moment."""
+    await lock_batches(session, merchant_id)
+    payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
+    batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=payout.batch_id)
+    await session.refresh(payout, with_for_update=True)
+    return batch, payout
+
+
+async def _find(session: AsyncSession, payout: Payout) -> PayoutDecision | None:
+    return await session.get(PayoutDecision, (payout.merchant_id, payout.id), with_for_update=True)
+
+
+def _require_undecided(batch: PayoutBatch, payout: Payout, now: datetime) -> None:
+    if payout.status != "unknown":
+        raise Conflict(f"payout_{payout.status}", f"The payout is {payout.status}: there is nothing to decide.")
+    if not is_for_people(external_id=payout.external_id, moved_at=payout.moved_at, sent_at=batch.sent_at, now=now):
+        detail = "Its provider is still asked, and may still be told to make it: wait, or give it up."
+        raise Conflict("payout_not_for_people", detail)
+
+
+def _record(session: AsyncSession, decision: PayoutDecision, payout: Payout, actor_id: str, step: str) -> None:
+    acting.record(
+        session,
+        merchant_id=payout.merchant_id,
+        actor_id=actor_id,
+        action=f"payout.decision_{step}",
+        subject_id=payout.id,
+        reason=decision.reason,
+        outcome=decision.outcome,
+        amount_minor=payout.amount_minor,
+        asked_by=decision.asked_by,
+    )

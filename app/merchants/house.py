@@ -48,7 +48,13 @@ async def ensure(session: AsyncSession, *, now: datetime) -> str:
 
 async def live_id(session: AsyncSession) -> str | None:
     """Asked as *system*."""
-    found: str | None = await session.scalar(select(Merchant.id).where(Merchant.is_house, Merchant.livemode))
+    return await id_of(session, livemode=True)
+
+
+async def id_of(session: AsyncSession, *, livemode: bool) -> str | None:
+    """Of the house that merchants of this mode are members of; asked as *system*."""
+    mine = select(Merchant.id).where(Merchant.is_house, Merchant.livemode.is_(livemode))
+    found: str | None = await session.scalar(mine)
     return found
 
 

@@ -1,0 +1,104 @@
+"""What merchants buy of the house: a checkout of its own for a plan, or for funds that promoters are paid out of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.campaigns import queries as campaigns
+from app.campaigns.rules import require_open
+from app.kit.errors import Conflict, Unavailable
+from app.kit.money import yuan
+from app.merchants import house
+from app.models import Checkout, Merchant, Participant
+from app.orders import checkout
+from app.orders.providers.protocol import Kind
+from app.plans import queries as plans
+from app.plans.rules import CURRENCY
+from app.referrals import queries as referrals
+from app.referrals.identity import MemberIdentity
+from app.signups import service as signups
+
+
+async def open_plan(session: AsyncSession, *, merchant_id: str, key: str, provider: Kind, now: datetime) -> Checkout:
+    """As *system*, `now` the real time. NotFound `plan_not_found`; Conflict `house_buys_nothing`."""
+    plan = await plans.for_sale(session, key=key)
+    merchant = await _merchant(session, merchant_id)
+    buyer = await _enter(session, merchant, now)
+    own = {"merchant_id": buyer.merchant_id, "campaign_id": buyer.campaign_id}
+    return await checkout.open_checkout(
+        session,
+        merchant_id=buyer.merchant_id,
+        purpose="plan",
+        subject=plan.key,
+        title=f"{plan.name} {plan.days} 天",
+        member_id=buyer.member_id,
+        amount_minor=plan.price_minor,
+        currency=CURRENCY,
+        provider=provider,
+        campaign=await campaigns.get(session, **own),
+        participant=buyer,
+        now=now,
+    )
+
+
+async def open_top_up(
+    session: AsyncSession, *, merchant_id: str, amount_minor: int, currency: str, provider: Kind, now: datetime
+) -> Checkout:
+    """As *system*, `now` the real time. Conflict `house_buys_nothing`."""
+    merchant = await _merchant(session, merchant_id)
+    buyer = await _enter(session, merchant, now)
+    return await checkout.open_checkout(
+        session,
+        merchant_id=buyer.merchant_id,
+        purpose="top_up",
+        title=f"佣金预存 {yuan(amount_minor)} 元",
+        member_id=buyer.member_id,
+        amount_minor=amount_minor,
+        currency=currency,
+        provider=provider,
+        now=now,
+    )
+
+
+async def _merchant(session: AsyncSession, merchant_id: str) -> Merchant:
+    merchant = await session.get_one(Merchant, merchant_id)
+    if merchant.is_house:
+        raise Conflict("house_buys_nothing", "The house sells to merchants; it needs nothing of its own.")
+    return merchant
+
+
+async def _enter(session: AsyncSession, merchant: Merchant, now: datetime) -> Participant:
+    """Who the merchant is in a campaign of the house that takes orders: its own one, so that its inviter may earn, or
+    else the one that runs. A test twin gets its place in the test house with its first purchase."""
+    house_id = await house.id_of(session, livemode=merchant.livemode)
+    if house_id is None:
+        raise Unavailable("house_missing", "There is no house merchant yet: run `invitree seed`.")
+    own = await _own_place(session, house_id, merchant, now)
+    if own is not None:
+        return own
+    entered = await signups.sign_up(
+        session,
+        merchant_id=house_id,
+        campaign_id=await house.campaign_id(session, merchant_id=house_id),
+        identity=MemberIdentity(external_id=merchant.id, nickname=merchant.name[:64]),
+        invite_code=None,
+        now=now,
+    )
+    if merchant.house_member_id is None:
+        merchant.house_member_id, merchant.house_participant_id = entered.member.id, entered.participant.id
+        await session.flush()
+    return entered.participant
+
+
+async def _own_place(session: AsyncSession, house_id: str, merchant: Merchant, now: datetime) -> Participant | None:
+    if merchant.house_participant_id is None:
+        return None
+    own = await referrals.get_participant(session, merchant_id=house_id, participant_id=merchant.house_participant_id)
+    campaign = await campaigns.get(session, merchant_id=house_id, campaign_id=own.campaign_id)
+    try:
+        require_open(campaign, "order", now=now, bound_before=True)
+    except Conflict:
+        return None
+    return own

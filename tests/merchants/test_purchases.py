@@ -1,0 +1,218 @@
+"""A plan is paid for: days and fee follow at once, once, by the clock of the merchant that bought it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from app.campaigns import queries as campaign_queries
+from app.campaigns import service as campaigns
+from app.campaigns.document import CommissionLevel, CommissionRule
+from app.campaigns.drafting import CampaignFields
+from app.kit import clock
+from app.kit.errors import Conflict, NotFound
+from app.ledger import funds
+from app.merchants import buying, purchases
+from app.merchants import house as houses
+from app.models import AuditEntry, Campaign, Checkout, Commission, MembershipGrant, Merchant, Order
+from app.plans import queries as plans
+from app.resources import Resources
+from tests.merchants.conftest import House, Registered
+
+DAY = timedelta(days=1)
+CAMPAIGN = {
+    "name": "邀请好友",
+    "kind": "refer_a_friend",
+    "landing": {"organiser": "清茶书社"},
+    "rules_text": "活动长期有效。",
+}
+
+
+async def own(merchant: Registered, *, live: bool) -> dict[str, Any]:
+    answer = await merchant.api(live=live).get("/v1/merchant")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def days_left(instant: str, ahead: timedelta = timedelta()) -> int:
+    return round((datetime.fromisoformat(instant) - clock.utcnow() - ahead) / DAY)
+
+
+async def move_clock(api: httpx.AsyncClient, days: int) -> None:
+    assert (await api.post("/v1/test-clock", json={"advance_seconds": days * clock.DAY_SECONDS})).status_code == 200
+
+
+async def publish(api: httpx.AsyncClient) -> int:
+    draft = (await api.post("/v1/campaigns", json=CAMPAIGN)).json()
+    return (await api.post(f"/v1/campaigns/{draft['id']}/publish")).status_code
+
+
+@pytest.mark.parametrize("live", [True, False])
+async def test_a_plan_brings_its_fee_and_paid_days_before_the_earned_ones(house: House, live: bool) -> None:
+    merchant = await house.register()
+    before = await own(merchant, live=live)
+    assert (before["plan"], before["platform_fee_bps"], before["plan_ends_at"]) == ("free", 100, None)
+    await house.buy(merchant.id(live=live))
+    after = await own(merchant, live=live)
+    assert (after["plan"], after["platform_fee_bps"]) == ("pro_month", 60)
+    assert (days_left(after["plan_ends_at"]), days_left(after["membership"]["ends_at"])) == (30, 60)
+
+
+async def test_what_the_live_merchant_bought_shows_in_test_but_not_the_other_way_round(house: House) -> None:
+    merchant = await house.register()
+    await house.buy(merchant.test_id, "pro_year")
+    assert (await own(merchant, live=True))["plan"] == "free"
+    await house.buy(merchant.live_id, "pro_month")
+    shown = await own(merchant, live=False)
+    assert (shown["plan"], days_left(shown["membership"]["ends_at"])) == ("pro_year", 30 + 365 + 30)
+    assert (await own(merchant, live=True))["plan"] == "pro_month"
+
+
+async def test_used_up_days_end_the_plan_and_publishing_until_the_next_purchase(house: House) -> None:
+    merchant = await house.register()
+    await house.buy(merchant.test_id)
+    await move_clock(merchant.test, 30)
+    shown = await own(merchant, live=False)
+    assert (shown["plan"], shown["platform_fee_bps"], shown["membership"]["active"]) == ("free", 100, True)
+    assert await publish(merchant.test) == 200
+    await move_clock(merchant.test, 30)
+    assert (await own(merchant, live=False))["membership"]["active"] is False
+    assert await publish(merchant.test) == 402
+    await house.buy(merchant.test_id)
+    assert await publish(merchant.test) == 200
+    shown = await own(merchant, live=False)
+    assert (shown["plan"], days_left(shown["plan_ends_at"], 60 * DAY)) == ("pro_month", 30)
+
+
+async def test_a_renewal_adds_days_and_a_better_plan_takes_effect_at_once(house: House) -> None:
+    merchant = await house.register()
+    for _ in range(2):
+        await house.buy(merchant.test_id)
+    shown = await own(merchant, live=False)
+    assert (days_left(shown["plan_ends_at"]), days_left(shown["membership"]["ends_at"])) == (60, 90)
+    await house.buy(merchant.test_id, "pro_year")
+    shown = await own(merchant, live=False)
+    assert (shown["plan"], shown["platform_fee_bps"]) == ("pro_year", 40)
+    assert (days_left(shown["plan_ends_at"]), days_left(shown["membership"]["ends_at"])) == (365, 455)
+    await move_clock(merchant.test, 366)
+    assert (await own(merchant, live=False))["plan"] == "pro_month"
+
+
+async def test_a_payment_told_again_gives_nothing_more(house: House, resources: Resources) -> None:
+    merchant = await house.register()
+    checkout = await house.buy(merchant.live_id)
+    assert await house.pay(checkout) is False
+    async with resources.db.system() as session:
+        # As if its giver had died before it said so.
+        await session.execute(update(Checkout).where(Checkout.id == checkout.id).values(applied_at=None))
+    assert await house.pay(checkout) is False
+    assert days_left((await own(merchant, live=True))["membership"]["ends_at"]) == 60
+
+
+async def test_a_payment_told_many_times_at_once_is_given_once(house: House, resources: Resources) -> None:
+    merchant = await house.register()
+    checkout = await house.open_plan(merchant.live_id)
+    done = await asyncio.gather(*(house.pay(checkout) for _ in range(4)))
+    assert sorted(done) == [False, False, False, True]
+    async with resources.db.system() as session:
+        grants = await session.scalars(select(MembershipGrant).where(MembershipGrant.source_key == checkout.id))
+        assert [(grant.paid, grant.seconds) for grant in grants] == [(True, 30 * clock.DAY_SECONDS)]
+
+
+async def test_purchases_at_once_add_up(house: House) -> None:
+    merchant = await house.register()
+    opened = [await house.open_plan(merchant.live_id) for _ in range(3)]
+    assert await asyncio.gather(*(house.pay(checkout) for checkout in opened)) == [True] * 3
+    shown = await own(merchant, live=True)
+    assert (days_left(shown["plan_ends_at"]), days_left(shown["membership"]["ends_at"])) == (90, 120)
+
+
+async def test_the_sale_is_an_order_of_the_house_and_in_its_funds(house: House, resources: Resources) -> None:
+    merchant = await house.register()
+    async with resources.db.system() as session:
+        house_id = await houses.live_id(session) or ""
+        before = (await funds.available(session, merchant_id=house_id, currency="CNY")).funds_minor
+    checkout = await house.buy(merchant.live_id, "pro_year")
+    async with resources.db.system() as session:
+        order = await session.get_one(Order, (house_id, checkout.id))
+        found = await funds.available(session, merchant_id=house_id, currency="CNY")
+        audits = select(AuditEntry.merchant_id).where(
+            AuditEntry.subject_id == checkout.id, AuditEntry.action == "plan.bought"
+        )
+        audited = (await session.scalars(audits)).all()
+        fee = await plans.standing(session, merchant_id=house_id, now=clock.utcnow())
+    assert (order.amount_minor, order.external_order_id, order.status) == (99_000, checkout.id, "paid")
+    assert found.funds_minor - before == 99_000
+    assert set(audited) == {merchant.live_id, house_id}
+    assert fee.platform_fee_bps == 0
+
+
+async def test_inviters_earn_where_the_house_campaign_says_so(house: House, resources: Resources) -> None:
+    paid: CampaignFields = {"commission": CommissionRule(levels=(CommissionLevel(level=1, rate_bps=2_000),))}
+    inviter = await house.register()
+    merchant = await house.register(invite_code=inviter.invite_code)
+    async with resources.db.system() as session:
+        house_id = await houses.live_id(session) or ""
+        campaign_id = await houses.campaign_id(session, merchant_id=house_id)
+        key: dict[str, Any] = {"merchant_id": house_id, "campaign_id": campaign_id, "actor": "system"}
+        before = (await campaign_queries.get_rule(session, merchant_id=house_id, campaign_id=campaign_id)).commission
+        await campaigns.change(session, **key, fields=paid, now=clock.utcnow())
+    try:
+        checkout = await house.buy(merchant.live_id, "pro_year")
+    finally:
+        async with resources.db.system() as session:
+            back: CampaignFields = {"commission": before}
+            await campaigns.change(session, **key, fields=back, now=clock.utcnow())
+    async with resources.db.system() as session:
+        earned = (await session.scalars(select(Commission).where(Commission.order_id == checkout.id))).one()
+        member = await session.scalar(select(Merchant.house_member_id).where(Merchant.id == inviter.live_id))
+    assert (earned.amount_minor, earned.member_id) == (19_800, member)
+
+
+async def test_a_campaign_that_ended_meanwhile_takes_no_days_from_who_has_paid(
+    house: House, resources: Resources
+) -> None:
+    merchant = await house.register()
+    checkout = await house.open_plan(merchant.test_id)
+    mine = update(Campaign).where(Campaign.id == checkout.campaign_id)
+    async with resources.db.system() as session:
+        await session.execute(mine.values(status="ended", ended_at=clock.utcnow() - DAY))
+    try:
+        assert await house.pay(checkout)
+    finally:
+        async with resources.db.system() as session:
+            await session.execute(mine.values(status="active", ended_at=None))
+    async with resources.db.system() as session:
+        assert await session.get(Order, (checkout.merchant_id, checkout.id)) is None
+    assert (await own(merchant, live=False))["plan"] == "pro_month"
+
+
+async def test_what_cannot_be_bought(house: House, resources: Resources) -> None:
+    merchant = await house.register()
+    for key in ("free", "pro", "nothing"):
+        with pytest.raises(NotFound, match="plan_not_found"):
+            await house.open_plan(merchant.live_id, key)
+    checkout = await house.open_plan(merchant.live_id)
+    async with resources.db.system() as session:
+        with pytest.raises(Conflict, match="checkout_not_paid"):
+            await purchases.complete(session, checkout=checkout, now=clock.utcnow())
+        house_id = await houses.live_id(session) or ""
+        own_: dict[str, Any] = {"merchant_id": house_id, "provider": "sandbox", "now": clock.utcnow()}
+        with pytest.raises(Conflict, match="house_buys_nothing"):
+            await buying.open_plan(session, **own_, key="pro_month")
+    assert (await own(merchant, live=True))["plan"] == "free"
+
+
+async def test_a_top_up_is_the_merchants_funds_once(house: House, resources: Resources) -> None:
+    merchant = await house.register()
+    for live in (True, False):
+        checkout = await house.top_up(merchant.id(live=live), 50_000)
+        assert await house.pay(checkout) is False
+        async with resources.db.tenant(merchant.id(live=live)) as session:
+            found = await funds.available(session, merchant_id=merchant.id(live=live), currency="CNY")
+        assert found.available_minor == 50_000

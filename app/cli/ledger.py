@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli import environment
+from app.cli import environment, statements
 from app.cli.output import Exit, say, show_json, show_table
 from app.kit import ids
 from app.kit.money import yuan
@@ -17,11 +17,6 @@ from app.ledger.verify import verify as verify_ledger
 from app.resources import Resources
 
 app = typer.Typer(help="The ledger: every movement of money, in double entry.", no_args_is_help=True)
-
-
-@app.callback()
-def ledger() -> None:
-    """Keeps `verify` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -71,3 +66,6 @@ def show(report: Report) -> None:
     ]
     show_table("Differences", ["check and where", "expected", "found"], rows)
     say(f"{len(rows)} difference{'s' if len(rows) > 1 else ''}.")
+
+
+app.command("statement")(statements.statement)

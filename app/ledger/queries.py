@@ -4,7 +4,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.ledger.rules import BUCKETS, Balance, member_account
-from app.models import LedgerAccount
+from app.models import LedgerAccount, Member
+
+
+async def merchant_of(session: AsyncSession, *, member_id: str) -> str | None:
+    """Whose member it is, as *system*: for people who know no more than the member's id."""
+    found: str | None = await session.scalar(select(Member.merchant_id).where(Member.id == member_id))
+    return found
 
 
 async def balance(session: AsyncSession, *, merchant_id: str, member_id: str, currency: str = "CNY") -> Balance:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import csv
+import io
+from typing import Any
+
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,7 +12,7 @@ from app.db.pages import PageQuery
 from app.kit import ids
 from app.kit.errors import BadRequest
 from app.ledger.service import Leg
-from app.ledger.statement import statement
+from app.ledger.statement import Edge, statement, whole
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.money import earned, move, pay_out
@@ -21,8 +25,8 @@ async def test_each_entry_shows_the_balance_it_left_behind(tenant: AsyncSession,
     await move(tenant, own, *earned(ids.new("mbr"), 999))
     await move(tenant, own, *earned(member, 200), reference="second")
     await move(tenant, own, Leg("member_held", member, -300), Leg("member_payable", member, 300), reference="third")
-    page = await statement(tenant, merchant_id=own, member_id=member, query=PageQuery())
-    shown = [(line.reference, line.bucket, line.amount_minor, line.balance_minor) for line in page.rows]
+    page = (await statement(tenant, merchant_id=own, member_id=member, query=PageQuery())).page
+    shown = [(line.reference, line.account, line.amount_minor, line.balance_minor) for line in page.rows]
     assert sorted(shown[:2]) == [("third", "held", -300, 200), ("third", "payable", 300, 300)]
     assert shown[2:] == [("second", "held", 200, 500), ("first", "held", 300, 300)]
 
@@ -35,7 +39,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(tenant: AsyncSessio
     cursor: str | None = None
     for _ in range(3):
         query = PageQuery(limit=2, cursor=cursor)
-        page = await statement(tenant, merchant_id=own, member_id=member, query=query)
+        page = (await statement(tenant, merchant_id=own, member_id=member, query=query)).page
         seen += [f"{line.reference}:{line.balance_minor}" for line in page.rows]
         cursor = page.next_cursor
     assert seen == ["4:50", "3:40", "2:30", "1:20", "0:10"]
@@ -48,9 +52,9 @@ async def test_a_period_shows_the_balances_of_its_time(resources: Resources, mer
         async with resources.db.tenant(own) as session:
             await move(session, own, *earned(member, 100), reference=reference)
     async with resources.db.tenant(own) as session:
-        whole = (await statement(session, merchant_id=own, member_id=member, query=PageQuery())).rows
+        whole = (await statement(session, merchant_id=own, member_id=member, query=PageQuery())).page.rows
         middle = PageQuery(created_from=whole[1].created_at, created_before=whole[0].created_at)
-        part = (await statement(session, merchant_id=own, member_id=member, query=middle)).rows
+        part = (await statement(session, merchant_id=own, member_id=member, query=middle)).page.rows
     assert [line.balance_minor for line in whole] == [300, 200, 100]
     assert part == [whole[1]]
 
@@ -72,3 +76,65 @@ async def test_what_was_paid_is_on_the_statement(
     shown = [(row["bucket"], row["amount_minor"]) for row in answer.json()["data"]]
     assert [amount for bucket, amount in shown if bucket == "paid"] == [700]
     assert len(shown) == 5
+
+
+async def test_a_statement_stands_between_its_balances(resources: Resources, merchant: MerchantFixture) -> None:
+    member, own = ids.new("mbr"), merchant.test_id
+    for amount in (100, 30, 7):
+        async with resources.db.tenant(own) as session:
+            await move(session, own, *earned(member, amount))
+    async with resources.db.tenant(own) as session:
+        lines, edges = await whole(session, merchant_id=own, member_id=member, created_from=None, created_before=None)
+        held = next(edge for edge in edges if edge.account == "held")
+        bounds: dict[str, Any] = {"created_from": lines[1].created_at, "created_before": lines[2].created_at}
+        middle, then = await whole(session, merchant_id=own, member_id=member, **bounds)
+    assert ([line.balance_minor for line in lines], held) == ([100, 130, 137], Edge("held", "CNY", 0, 137))
+    assert (middle, [edge for edge in then if edge.account == "held"]) == ([lines[1]], [Edge("held", "CNY", 100, 130)])
+
+
+def deposit(amount_minor: int) -> tuple[Leg, Leg]:
+    return Leg("merchant_deposits", None, -amount_minor), Leg("merchant_funds", None, amount_minor)
+
+
+async def test_a_merchant_sees_accounts_of_its_own_and_nobody_elses(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    own = merchant.test_id
+    async with resources.db.tenant(own) as session:
+        for amount in (300, 50):
+            await move(session, own, *deposit(amount), reference=str(amount))
+    async with resources.db.tenant(merchant.live_id) as session:
+        await move(session, merchant.live_id, *deposit(999))
+    found = (await api.get("/v1/merchant/statement")).json()
+    shown = [(row["reference"], row["account"], row["amount_minor"], row["balance_minor"]) for row in found["data"]]
+    assert sorted(shown[:2]) == [("50", "merchant_deposits", -50, -350), ("50", "merchant_funds", 50, 350)]
+    assert sorted(shown[2:]) == [("300", "merchant_deposits", -300, -300), ("300", "merchant_funds", 300, 300)]
+    funds = [each for each in found["accounts"] if each["account"] == "merchant_funds"]
+    assert [(each["opening_minor"], each["closing_minor"]) for each in funds] == [(0, 350)]
+
+
+@pytest.mark.parametrize("asked", ["query", "header"])
+async def test_pages_of_csv_read_as_one_statement(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, asked: str
+) -> None:
+    own = merchant.test_id
+    async with resources.db.tenant(own) as session:
+        promoter = await make_payable(session, own, 700)
+    await pay_out(resources, own, promoter.member_id)
+    url: str | None = f"/v1/members/{promoter.member_id}/statement?limit=3" + (
+        "&format=csv" if asked == "query" else ""
+    )
+    headers = {} if asked == "query" else {"Accept": "text/csv"}
+    rows: list[dict[str, str]] = []
+    while url is not None:
+        answer = await api.get(url, headers=headers)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/csv; charset=utf-8")
+        rows += csv.DictReader(io.StringIO(answer.text))
+        url = answer.links["next"]["url"] if answer.links else None
+    kinds = [row["kind"] for row in rows]
+    assert (kinds.count("closing_balance"), kinds.count("opening_balance"), len(rows)) == (5, 5, 15)
+    assert (kinds[:5], kinds[-5:]) == (["closing_balance"] * 5, ["opening_balance"] * 5)
+    balance = (await api.get(f"/v1/members/{promoter.member_id}/balance")).json()
+    closing = {row["account"]: row["balance"] for row in rows[:5]}
+    assert closing == {name: f"{balance[f'{name}_minor'] / 100:.2f}" for name in closing}
+    assert closing["paid"] == "7.00"

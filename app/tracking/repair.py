@@ -8,10 +8,11 @@ all of Redis stands still while a script runs. All of it runs as *system*.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -23,17 +24,17 @@ from app.tracking import lua, positions, rows, stream
 from app.tracking.hits import EPOCH, date_of, day_of, micros
 from app.tracking.keys import Keys, shard_of
 from app.tracking.live import VISITOR_SECONDS
-from app.tracking.rows import UNIQUE, Counts, Visitors
+from app.tracking.rows import UNIQUE, Counts
 from app.tracking.store import visitor_bytes
-
-T = TypeVar("T")
 
 PIECE = 100
 # Entries of the stream, because the script reads what waits.
 MOST_WAITING = 32
 MOST_STAGED_AT_ONCE = 1_000
+# Parts that are staged between two words to Postgres: a session that is silent for seconds is ended as one that hangs.
+PARTS_A_WORD = 200
 # Until then a repair that was broken off has left something behind.
-STAGED_SECONDS = 300
+STAGED_SECONDS = 1_800
 # Events of these days may still come, and must be told from the visitors that are known.
 DAYS_BACK = 3
 
@@ -44,6 +45,7 @@ _OLDEST = text("""
 """)
 _OWED = text("SELECT array_agg(id) FROM counter_repairs WHERE merchant_id = :merchant AND campaign_id = :campaign")
 _DONE = text("DELETE FROM counter_repairs WHERE merchant_id = :merchant AND id = ANY(:ids)")
+_HERE = text("SELECT")
 _ASKED = text("SELECT DISTINCT campaign_id FROM counter_repairs")
 
 
@@ -87,14 +89,13 @@ async def participants(
     position = await positions.read(session, keys.shard)
     days = await _open_days(session, redis, keys.shard, position.position, merchant_id, now)
     counts = await rows.of_participants(session, merchant_id, participants)
-    known = await rows.visitors_of(session, merchant_id, participants, [date_of(day) for day in days])
-    await _stage_visitors(redis, keys, known)
+    known = await _stage_visitors(session, redis, keys, merchant_id, participants, days)
     names, plan = _plan(keys, campaign_id, days, counts, known)
     await lua.REPAIR_PARTICIPANTS.run(redis, names, (position.position, campaign_id.hex, VISITOR_SECONDS, _pack(plan)))
 
 
 def _plan(
-    keys: Keys, campaign_id: UUID, days: Sequence[int], counts: Mapping[UUID, Counts], known: Visitors
+    keys: Keys, campaign_id: UUID, days: Sequence[int], counts: Mapping[UUID, Counts], known: Mapping[str, int]
 ) -> tuple[list[str], list[Any]]:
     """The script's keys, and what it is to do with them."""
     names = [keys.stream, keys.campaign(campaign_id)]
@@ -105,7 +106,7 @@ def _plan(
 
     def of_day(participant: UUID, day: int) -> tuple[int, int, int, int]:
         key = keys.visitors(participant, day)
-        return day, place(key), place(keys.staged(key)), len(known.get((participant, date_of(day)), ()))
+        return day, place(key), place(staged := keys.staged(key)), known.get(staged, 0)
 
     return names, [
         (
@@ -118,32 +119,42 @@ def _plan(
     ]
 
 
-async def _stage_visitors(redis: Redis, keys: Keys, known: Visitors) -> None:
-    waiting = 0
+async def _stage_visitors(
+    session: AsyncSession,
+    redis: Redis,
+    keys: Keys,
+    merchant_id: UUID,
+    participants: Sequence[UUID],
+    days: Sequence[int],
+) -> Mapping[str, int]:
+    """How many are staged where. One day of one participant may have millions, and they are never all in memory."""
+    staged: Counter[str] = Counter()
+    dates, waiting = [date_of(day) for day in days], 0
     async with redis.pipeline(transaction=False) as pipe:
-        for (participant, day), visitors in known.items():
+        for participant in participants:
+            pipe.unlink(*(keys.staged(keys.visitors(participant, day)) for day in days))
+        found = rows.visitors_of(session, merchant_id, participants, dates, most=MOST_STAGED_AT_ONCE)
+        async for participant, day, visitors in found:
             key = keys.staged(keys.visitors(participant, _day_of(day)))
-            pipe.unlink(key)
-            for some in _parts(visitors):
-                pipe.sadd(key, *some)
-                waiting += len(some)
+            pipe.sadd(key, *visitors)
             pipe.expire(key, STAGED_SECONDS)
+            staged[key] += len(visitors)
+            waiting += len(visitors)
             if waiting >= MOST_STAGED_AT_ONCE:
                 await pipe.execute()
                 waiting = 0
         await pipe.execute()
+    return staged
 
 
-async def _stage_hours(redis: Redis, key: str, hours: Counts) -> None:
+async def _stage_hours(session: AsyncSession, redis: Redis, key: str, hours: Counts) -> None:
     await redis.unlink(key)
-    for some in _parts(list(hours.items())):
-        await redis.hset(key, mapping=dict(some))
-    await redis.expire(key, STAGED_SECONDS)
-
-
-def _parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    for first in range(0, len(values), MOST_STAGED_AT_ONCE):
-        yield values[first : first + MOST_STAGED_AT_ONCE]
+    fields = list(hours.items())
+    for part, first in enumerate(range(0, len(fields), MOST_STAGED_AT_ONCE)):
+        await redis.hset(key, mapping=dict(fields[first : first + MOST_STAGED_AT_ONCE]))
+        await redis.expire(key, STAGED_SECONDS)
+        if part % PARTS_A_WORD == PARTS_A_WORD - 1:
+            await session.execute(_HERE)
 
 
 async def _open_days(
@@ -163,7 +174,7 @@ async def campaign(session: AsyncSession, redis: Redis, shards: int, *, merchant
     position = await positions.read(session, keys.shard)
     counts, hours = await rows.of_campaign(session, merchant_id, campaign_id)
     staged = keys.staged(keys.hours(campaign_id))
-    await _stage_hours(redis, staged, hours)
+    await _stage_hours(session, redis, staged, hours)
     visitors = counts.pop(UNIQUE)
     missing = await _missing_visitors(session, redis, keys, position.position, merchant_id, campaign_id, visitors)
     names = (keys.stream, keys.campaign(campaign_id), keys.hours(campaign_id), staged)

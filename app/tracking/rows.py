@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import date
 from uuid import UUID
 
@@ -14,7 +14,6 @@ from app.tracking.live import hour_field
 
 UNIQUE = "unique_visitors"
 Counts = dict[str, int]
-Visitors = dict[tuple[UUID, date], list[str]]
 
 _SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in COUNTERS)
 _PARTICIPANTS = text("""
@@ -30,10 +29,15 @@ _PARTICIPANT_VISITORS = text("""
     WHERE merchant_id = :merchant AND participant_id = ANY(:participants) GROUP BY participant_id
 """)
 _RECENT_VISITORS = text("""
-    SELECT participant_id, day, array_agg(translate(encode(visitor, 'base64'), '+/', '-_')) FROM participant_visitors
-    WHERE merchant_id = :merchant AND participant_id = ANY(:participants) AND day = ANY(:days)
-    GROUP BY participant_id, day
+    SELECT participant_id, day, array_agg(translate(encode(visitor, 'base64'), '+/', '-_'))
+    FROM (SELECT participant_id, day, visitor,
+                 (row_number() OVER (PARTITION BY participant_id, day ORDER BY visitor) - 1) / :most AS part
+          FROM participant_visitors
+          WHERE merchant_id = :merchant AND participant_id = ANY(:participants) AND day = ANY(:days)) numbered
+    GROUP BY participant_id, day, part
 """)
+# Of so many visitors each; the next ones are fetched when these are done with.
+_PARTS_AT_ONCE = 8
 _KNOWN_VISITS = text("""
     SELECT count(*) FROM participant_visitors
     WHERE merchant_id = :merchant AND (participant_id, day, visitor) IN
@@ -79,12 +83,16 @@ async def of_participants(session: AsyncSession, merchant_id: UUID, participants
 
 
 async def visitors_of(
-    session: AsyncSession, merchant_id: UUID, participants: Sequence[UUID], days: Sequence[date]
-) -> Visitors:
-    """Spelled as in Redis, by the database: Python takes longer for that than for all the rest."""
-    given = {"merchant": merchant_id, "participants": list(participants), "days": list(days)}
-    found = await session.execute(_RECENT_VISITORS, given)
-    return {(participant, day): visitors for participant, day, visitors in found}
+    session: AsyncSession, merchant_id: UUID, participants: Sequence[UUID], days: Sequence[date], *, most: int
+) -> AsyncIterator[tuple[UUID, date, list[str]]]:
+    """At most so many of one participant's day at a time.
+
+    Spelled as in Redis, by the database: Python takes longer for that than for all the rest.
+    """
+    given = {"merchant": merchant_id, "participants": list(participants), "days": list(days), "most": most}
+    found = await session.stream(_RECENT_VISITORS, given, execution_options={"yield_per": _PARTS_AT_ONCE})
+    async for participant, day, visitors in found:
+        yield participant, day, visitors
 
 
 async def count_known(session: AsyncSession, merchant_id: UUID, visits: Collection[tuple[UUID, date, bytes]]) -> int:

@@ -26,8 +26,8 @@ API = (
 WORKER = (
     *("drain-after-read", "drain-before-rows", "drain-after-rows", "drain-before-rollups", "drain-before-position"),
     *("drain-before-commit", "drain-commit-unanswered", "drain-before-trim", "drain-trim-unanswered"),
-    *("drain-after-trim", "repair-before-participants", "repair-after-participants", "repair-before-campaign"),
-    *("repair-script-unanswered", "repair-before-finish"),
+    *("drain-after-trim", "repair-before-participants", "repair-with-visitors-staged", "repair-after-participants"),
+    *("repair-before-campaign", "repair-script-unanswered", "repair-before-finish"),
 )
 
 
@@ -106,6 +106,7 @@ named("drain-after-trim")(lambda: _at_trim(after=die))
 PARTICIPANTS = "app.tracking.repair:participants"
 CAMPAIGN = "app.tracking.repair:campaign"
 named("repair-before-participants")(lambda: around(PARTICIPANTS, before=die, skip=0))
+named("repair-with-visitors-staged")(lambda: around("app.tracking.repair:_stage_visitors", after=die, skip=0))
 named("repair-after-participants")(lambda: around(PARTICIPANTS, after=die, skip=0))
 named("repair-before-campaign")(lambda: around(CAMPAIGN, before=die, skip=0))
 named("repair-script-unanswered")(lambda: around("app.tracking.lua:Script.run", after=lost, skip=0))

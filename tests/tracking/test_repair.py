@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
 
 from app.kit import clock
 from app.resources import Resources
 from app.tracking import fallback, live, positions, repair, store
-from app.tracking.hits import HOUR_US, Hit, micros
+from app.tracking.hits import HOUR_US, Hit, day_of, micros
 from app.tracking.keys import Keys, shard_of
 from app.worker import counters as worker
 from app.worker import tracking
@@ -195,6 +196,40 @@ async def test_many_visitors_and_hours_are_staged_in_parts(
     await resources.tracker.record(hits[:5])
     assert redis.hget(keys_of(link).participant(link.target.participant_id), "unique_visitors") == before
     assert redis.ttl(keys_of(link).hours(link.target.campaign_id)) == -1
+
+
+async def test_one_participants_day_is_staged_a_bounded_part_at_a_time(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is staged at once must be taken within the client's time-out, however many visitors there are."""
+    monkeypatch.setattr(repair, "MOST_STAGED_AT_ONCE", 10)
+    await resources.tracker.record([make_hit(link, visitor=f"visitor-{n:08d}") for n in range(105)])
+    await drain_all(resources)
+    original, sent = Pipeline.execute, []
+
+    async def watched(pipe: Pipeline) -> list[Any]:
+        sent.append(sum(len(command[1:]) for command, _ in pipe.command_stack if command[0] == "SADD"))
+        return await original(pipe)
+
+    monkeypatch.setattr(Pipeline, "execute", watched)
+    redis.delete(keys_of(link).participant(link.target.participant_id))
+    await repair_all(resources, link)
+    assert await differences(resources, link) == []
+    assert max(sent) <= 2 * 10
+    assert sum(sent) >= 105
+
+
+async def test_what_was_staged_before_and_is_left_over_is_nobody_s_visit(
+    resources: Resources, redis: Redis, link: Link
+) -> None:
+    """Of a repair that was broken off: who is there only is not known, and counts."""
+    keys, target = keys_of(link), link.target
+    day = day_of(micros(clock.utcnow()))
+    redis.sadd(keys.staged(keys.visitors(target.participant_id, day)), "visitor-00000001", "visitor-00000002")
+    await resources.tracker.record([visit(link, 1)])
+    await repair_all(resources, link)
+    assert redis.hget(keys.participant(target.participant_id), "unique_visitors") == b"1"
+    assert redis.scard(keys.visitors(target.participant_id, day)) == 1
 
 
 async def test_what_was_staged_and_is_gone_sets_nothing(

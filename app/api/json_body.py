@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -24,17 +25,37 @@ async def read_strictly(request: Request) -> bytes:
 
 
 def parse(body: bytes) -> Any:
-    value = parse_leniently(body)
+    value = _decode(body)
     _walk(value, 0, strings=is_suspect(body))
     return value
 
 
 def parse_leniently(body: bytes) -> Any:
-    """Whatever is valid JSON, also what cannot be stored: `check` tells."""
+    """Whatever is valid JSON, also what cannot be stored, as an emoji cut in half: `check` tells."""
+    try:
+        return _decode(body)
+    except BadRequest:
+        if not is_suspect(body):
+            raise
+    try:
+        return json.loads(body.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise _unreadable() from None
+
+
+def _decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise BadRequest("json_invalid", "The body is not valid JSON (RFC 8259, UTF-8).") from None
+        raise _unreadable() from None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _unreadable() -> BadRequest:
+    return BadRequest("json_invalid", "The body is not valid JSON (RFC 8259, UTF-8).")
 
 
 def check(value: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -203,6 +204,21 @@ async def test_what_is_no_list_is_refused(api: httpx.AsyncClient, body: str, sta
     answer = await api.post("/v1/events", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_emoji_that_was_cut_in_half_spoils_its_own_item_alone(api: httpx.AsyncClient, link: Link) -> None:
+    """As programs do that cut a user agent by UTF-16 units: valid JSON, and no text."""
+    good, bad = (json.dumps(item(link, name, user_agent=WECHAT + cut)) for name, cut in (("a", ""), ("b", "\ud83d")))
+    content = f"[{good},{bad}]".encode()
+    answer = await api.post("/v1/events", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    assert [(each["event_id"], each["status"], each.get("code")) for each in answer.json()["data"]] == [
+        ("a", "accepted", None),
+        ("b", "rejected", "text_not_unicode"),
+    ]
+    for broken in (content[:-1], b'["\\ud83d", NaN]', b'["\\ud83d\xff"]'):
+        answer = await api.post("/v1/events", content=broken, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "json_invalid")
 
 
 async def test_nothing_to_take_is_no_fault(api: httpx.AsyncClient) -> None:

@@ -70,7 +70,8 @@ def preview(
         fees = sum(planned.fee_minor for planned in plan.payouts)
         totals = {"count": len(shown), "total_minor": plan.total_minor, "fees_minor": fees, "currency": currency}
         asked = {"requested_before": choice.requested_before, "terms": asdict(plan.terms)}
-        return {**totals, **asked, "payouts": shown, "skipped": skipped}
+        funds = {"available_minor": plan.available_minor}
+        return {**totals, **asked, **funds, "payouts": shown, "skipped": skipped}
 
     found = look(work, merchant, data, user, "previewed")
     if as_json:

@@ -65,6 +65,20 @@ _WAITS = (
             AND NOT EXISTS (SELECT 1 FROM payouts p WHERE p.merchant_id = w.merchant_id AND p.withdrawal_id = w.id
                 AND p.status NOT IN ('failed', 'cancelled'))""",
     ),
+    Wait(
+        "batch above the funds",
+        "bat",
+        timedelta(),
+        "the merchant: top up",
+        """SELECT b.id AS subject, b.created_at AS since, b.total_minor AS amount FROM payout_batches b
+        JOIN merchants m ON m.id = b.merchant_id AND m.funding = 'prepaid'
+        WHERE b.merchant_id = :merchant_id AND b.status = 'built' AND b.created_at < :before AND b.total_minor > (
+            SELECT coalesce(sum(CASE a.kind WHEN 'merchant_funds' THEN e.amount_minor ELSE -e.amount_minor END), 0)
+            FROM ledger_accounts a
+            JOIN ledger_entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+            WHERE a.merchant_id = b.merchant_id AND a.currency = b.currency
+                AND a.kind IN ('merchant_funds', 'platform_fee'))""",
+    ),
     Wait("batch not approved", "bat", timedelta(days=1), "another user: approve", _batches("built", "created_at")),
     Wait(
         "batch not exported", "bat", timedelta(days=1), "finance: export or send", _batches("approved", "approved_at")

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.commissions.views import commission_view
 from app.db import outbox
 from app.models import Commission, Payout, PayoutBatch, Withdrawal
-from app.payouts import moves, queries
+from app.payouts import funding, moves, queries
 from app.payouts.moves import Progress, silent
 from app.payouts.result_rules import SETTLED
 from app.payouts.views import payout_view
@@ -51,6 +51,8 @@ async def announce(
             now=now,
             progress=lambda done, _: progress(len(paid) + done, total),
         )
+    await funding.spend(session, [payout for payout, _ in paid], now=now)
+    await funding.release(session, [payout for payout, _ in failed], now=now)
     for type_, pairs in (("payout.paid", paid), ("payout.failed", failed)):
         shown = [payout_view(payout, held[withdrawal.id]) for payout, withdrawal in pairs]
         await outbox.emit_many(session, merchant_id, type_, shown, at=now)

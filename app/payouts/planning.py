@@ -47,10 +47,13 @@ class Skipped:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """`available_minor`: of a prepaid merchant's funds; None where nothing limits what is paid, or nobody asked."""
+
     payouts: Sequence[Planned]
     skipped: Sequence[Skipped]
     currency: str
     terms: Terms
+    available_minor: int | None = None
 
     @property
     def total_minor(self) -> int:

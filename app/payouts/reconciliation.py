@@ -153,6 +153,20 @@ _OF_THE_MERCHANT = (
         GROUP BY currency""",
     ),
     Check(
+        "the funds put aside are no more than payouts under way will take",
+        "mch",
+        """SELECT CAST(:merchant_id AS uuid) AS subject, found, greatest(0, least(found, under_way)) AS expected FROM (
+            SELECT sum(booked)::bigint AS found, sum(wanted)::bigint AS under_way FROM (
+                SELECT p.currency, p.amount_minor AS wanted, 0 AS booked FROM payouts p
+                JOIN payout_batches b ON b.merchant_id = p.merchant_id AND b.id = p.batch_id
+                WHERE p.merchant_id = :merchant_id AND b.status IN ('approved', 'exported', 'sent')
+                    AND p.status NOT IN ('paid', 'failed', 'cancelled')
+                UNION ALL SELECT e.currency, 0, e.amount_minor FROM ledger_accounts a
+                JOIN ledger_entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+                WHERE a.merchant_id = :merchant_id AND a.kind = 'merchant_funds_reserved') both_sides
+            GROUP BY currency) sums""",
+    ),
+    Check(
         "one transfer pays one payout (count)",
         "pay",
         """SELECT (array_agg(id ORDER BY id DESC))[1] AS subject, 1 AS expected, count(*) AS found FROM payouts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit import clock, ids
 from app.kit.errors import Conflict
 from app.models import Payout, PayoutBatch, Withdrawal
-from app.payouts import acting, moves, planning, queries, reconciliation, rules
+from app.payouts import acting, funding, moves, planning, queries, reconciliation, rules
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Progress, silent
 from app.payouts.planning import Choice, Plan, Skipped
@@ -26,7 +26,9 @@ class Built:
 
 
 async def preview(session: AsyncSession, *, merchant_id: str, choice: Choice | None = None) -> Plan:
-    return await planning.plan(session, merchant_id=merchant_id, choice=choice or Choice())
+    plan = await planning.plan(session, merchant_id=merchant_id, choice=choice or Choice())
+    available = await funding.available_minor(session, merchant_id=merchant_id, currency=plan.currency)
+    return replace(plan, available_minor=available)
 
 
 async def build(
@@ -40,7 +42,8 @@ async def build(
 ) -> Built:
     """A batch of all requested withdrawals and, for every other member who can be paid, a new withdrawal.
 
-    Conflict `nothing_to_pay` where there are none: built twice, the second time finds nothing.
+    Conflict `nothing_to_pay` where there are none: built twice, the second time finds nothing; `funds_insufficient`
+    where a prepaid merchant has less.
     """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="build")
     await lock_batches(session, merchant_id)
@@ -52,6 +55,7 @@ async def build(
     if not withdrawals:
         raise Conflict("nothing_to_pay", f"Nobody can be paid now; {len(plan.skipped)} members were skipped.")
     batch = await _make_batch(session, withdrawals, actor_id, choice, now)
+    await funding.require(session, batch)
     counts = {"payouts": batch.payout_count, "skipped": len(plan.skipped)}
     _record(session, batch, actor_id, "built", number=batch.number, total_minor=batch.total_minor, counts=counts)
     return Built(batch, plan.skipped)
@@ -60,7 +64,10 @@ async def build(
 async def approve(
     session: AsyncSession, *, merchant_id: str, batch_id: str, actor_id: str, now: datetime
 ) -> PayoutBatch:
-    """By another user than its builder; asked again by the same one it stays approved."""
+    """By another user than its builder; asked again by the same one it stays approved.
+
+    Conflict `funds_insufficient` where a prepaid merchant has less than the batch takes.
+    """
     await lock_batches(session, merchant_id)
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
     rules.require_other_person(maker_id=batch.built_by, checker_id=actor_id)
@@ -71,6 +78,7 @@ async def approve(
     await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)
     batch.status, batch.approved_by, batch.approved_at = "approved", actor_id, now
     await move_withdrawals(session, batch, "approved")
+    await funding.reserve(session, batch, now=now)
     _record(session, batch, actor_id, "approved", total_minor=batch.total_minor, payouts=batch.payout_count)
     await session.flush()
     return batch
@@ -97,6 +105,7 @@ async def cancel(
     await moves.give_back(session, merchant_id=merchant_id, withdrawals=withdrawals, status="cancelled", now=now)
     for payout, _ in pairs:
         payout.status = "cancelled"
+    await funding.release(session, [payout for payout, _ in pairs], now=now)
     batch.status = "cancelled"
     _record(session, batch, actor_id, "cancelled", reason=reason, total_minor=batch.total_minor)
     await session.flush()

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.rows import get_row
 from app.kit.errors import Conflict, not_found
-from app.models import Member, PayeeAccount, PayoutBatch, Withdrawal
-from app.payouts import moves, planning, queries, rules, terms
+from app.models import Member, PayeeAccount, Payout, PayoutBatch, Withdrawal
+from app.payouts import funding, moves, planning, queries, rules, terms
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Wish
 from app.payouts.rules import Reason, Standing, Terms
@@ -83,8 +83,9 @@ async def cancel(
         return withdrawal
     if withdrawal.status not in rules.WITHDRAWAL_MAY_BE_CANCELLED:
         raise Conflict(f"withdrawal_{withdrawal.status}", f"The withdrawal is {withdrawal.status}: too late to cancel.")
-    await _leave_batch(session, withdrawal)
+    left = await _leave_batch(session, withdrawal)
     await moves.give_back(session, merchant_id=merchant_id, withdrawals=[withdrawal], status="cancelled", now=now)
+    await funding.release(session, left, now=now)
     return withdrawal
 
 
@@ -109,10 +110,11 @@ async def _refusal(session: AsyncSession, merchant_id: str, member_id: str, curr
     return rules.refusal(found.obstacle, found.standing, minimum_minor=found.terms.minimum_minor)
 
 
-async def _leave_batch(session: AsyncSession, withdrawal: Withdrawal) -> None:
+async def _leave_batch(session: AsyncSession, withdrawal: Withdrawal) -> list[Payout]:
+    """The payout that is cancelled with it, where there is one."""
     payout = await queries.live_payout(session, merchant_id=withdrawal.merchant_id, withdrawal_id=withdrawal.id)
     if payout is None:
-        return
+        return []
     batch: PayoutBatch = await queries.hold_batch(session, merchant_id=withdrawal.merchant_id, batch_id=payout.batch_id)
     payout.status = "cancelled"
     batch.payout_count -= 1
@@ -120,3 +122,4 @@ async def _leave_batch(session: AsyncSession, withdrawal: Withdrawal) -> None:
     if batch.payout_count == 0:
         batch.status = "cancelled"
     await session.flush()
+    return [payout]

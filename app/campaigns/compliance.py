@@ -160,8 +160,9 @@ def _avatars(campaign: Facts) -> Iterator[Finding]:
 
 
 def _short_hold(campaign: Facts, rule: RuleDocument) -> Iterator[Finding]:
-    if campaign.product_name is not None and rule.commission.all_rules() and rule.commission.hold_days < RETURN_DAYS:
-        detail = f"Commission is payable after {rule.commission.hold_days} days, while goods may still come back."
+    held = rule.commission.held_days()
+    if campaign.product_name is not None and rule.commission.all_rules() and held < RETURN_DAYS:
+        detail = f"Commission is payable after {held} days, while goods may still come back."
         yield Finding("hold_short", detail, RETURNS, "/commission/hold_days")
 
 

@@ -58,12 +58,24 @@ class CommissionRule(_Part):
     rules: Annotated[tuple[SpecialRule, ...], Field(max_length=50)] = ()
     tiers: Annotated[tuple[PromoterTier, ...], Field(max_length=10, description="The lowest first.")] = ()
     self_purchase: Annotated[bool, Field(strict=True)] = False
-    hold_days: Annotated[int, Field(strict=True, ge=0, le=365)] = 7
+    hold_from: Annotated[
+        Literal["payment", "fulfilment"],
+        Field(description="`fulfilment`: a commission is pending until its order is fulfilled."),
+    ] = "payment"
+    hold_days: Annotated[
+        int, Field(strict=True, ge=0, le=365, description="Left out: 7 for goods, 15 for a service.")
+    ] = 7
+    refund_window_days: Annotated[
+        int, Field(strict=True, ge=0, le=365, description="How long goods may come back: no hold is shorter.")
+    ] = 0
     rate_cap_bps: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 5_000
     promoter_budget_minor: Annotated[
         Annotated[int, Field(strict=True, ge=0, le=MAX_MINOR)] | None,
         Field(description="The most that one participant can earn in this campaign, refunds taken off."),
     ] = None
+
+    def held_days(self) -> int:
+        return max(self.hold_days, self.refund_window_days)
 
     def all_rules(self) -> tuple[SpecialRule, ...]:
         """The one for everything first, where it has levels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import chain, count
-from typing import Annotated, Any, Self, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -25,6 +25,7 @@ from app.kit.money import MAX_MINOR
 KINDS_AVAILABLE = frozenset({"distribution", "refer_a_friend"})
 CURRENCIES = frozenset({"CNY"})
 CAP_DAYS = 365
+SERVICE_HOLD_DAYS = 15
 MAX_LANDING = 64 * 1024  # every view of the page reads it
 TWO_SIDED = (
     RewardDraft(on="phone_verified", to="inviter", days=30),
@@ -44,6 +45,9 @@ class Product(BaseModel):
     price_minor: Annotated[int, Field(strict=True, ge=0, le=MAX_MINOR)]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "CNY"
     stock: Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)] | None = None
+    kind: Annotated[
+        Literal["goods", "service"], Field(description="How long commission is held where `hold_days` is left out.")
+    ] = "goods"
 
 
 class Landing(BaseModel):
@@ -106,7 +110,7 @@ def columns(fields: CampaignFields) -> dict[str, Any]:
 
 def _product_columns(product: Product | None) -> dict[str, Any]:
     if product is None:
-        return {"product_name": None, "price_minor": None, "stock": None}
+        return {"product_name": None, "price_minor": None, "stock": None, "product_kind": "goods"}
     if product.currency not in CURRENCIES:
         raise _refused("currency_unsupported", "/product/currency", "Amounts are in CNY for now.")
     return {
@@ -114,6 +118,7 @@ def _product_columns(product: Product | None) -> dict[str, Any]:
         "price_minor": product.price_minor,
         "currency": product.currency,
         "stock": product.stock,
+        "product_kind": product.kind,
     }
 
 
@@ -123,11 +128,15 @@ def require_available(kind: str) -> None:
         raise _refused("campaign_kind_unavailable", "/kind", detail)
 
 
-def document(kind: str, fields: CampaignFields, *, base: RuleDocument | None = None) -> RuleDocument:
+def document(
+    kind: str, fields: CampaignFields, *, base: RuleDocument | None = None, product_kind: str = "goods"
+) -> RuleDocument:
     """The rules that hold once `fields` are applied to `base`; Unprocessable where they do not fit."""
     values: dict[str, Any] = {name: fields[name] for name in _TERMS if name in fields}  # type: ignore[literal-required]  # names of the TypedDict
     if "attribution" in values:
         values["attribution"] = _bound(values["attribution"])
+    if "commission" in values or base is None:
+        values["commission"] = _held(values.get("commission", CommissionRule()), product_kind)
     if "rewards" in fields:
         values["rewards"] = with_keys(fields["rewards"])
     elif base is None and kind == "refer_a_friend":
@@ -137,6 +146,12 @@ def document(kind: str, fields: CampaignFields, *, base: RuleDocument | None = N
     if found:
         raise Unprocessable(found[0].code, found[0].detail, errors=found)
     return complete
+
+
+def _held(commission: CommissionRule, product_kind: str) -> CommissionRule:
+    if product_kind == "goods" or "hold_days" in commission.model_fields_set:
+        return commission
+    return commission.model_copy(update={"hold_days": SERVICE_HOLD_DAYS})
 
 
 def _bound(attribution: AttributionRule) -> AttributionRule:

@@ -23,6 +23,7 @@ _CLONED = (
     "name",
     "kind",
     "product_name",
+    "product_kind",
     "price_minor",
     "currency",
     "stock",
@@ -38,7 +39,7 @@ _CLONED = (
 async def create(session: AsyncSession, *, merchant_id: str, fields: CampaignFields, actor: str, now: datetime) -> Kept:
     """A draft with version 1 of its rules. Unprocessable, or NotFound for a poster template."""
     values = drafting.columns(fields)
-    rule = drafting.document(values["kind"], fields)
+    rule = drafting.document(values["kind"], fields, product_kind=values.get("product_kind", "goods"))
     rules.require_dates(values.get("starts_at"), values.get("ends_at"))
     await queries.require_templates(
         session, merchant_id=merchant_id, template_ids=values.get("poster_template_ids", [])
@@ -84,7 +85,8 @@ async def change(
         await budget.alone(session, campaign_id)
     campaign, before = await _lock(session, merchant_id, campaign_id)
     values = _differing(campaign, drafting.columns(fields))
-    rule = drafting.document(values.get("kind", campaign.kind), fields, base=before)
+    kinds = [values.get(name, getattr(campaign, name)) for name in ("kind", "product_kind")]
+    rule = drafting.document(kinds[0], fields, base=before, product_kind=kinds[1])
     changed = [*values, *(["rules"] if rule != before else [])]
     if not changed:
         return campaign, before

@@ -46,6 +46,7 @@ def _product(campaign: Campaign) -> dict[str, Any] | None:
         "name": campaign.product_name,
         "price_minor": campaign.price_minor,
         "currency": campaign.currency,
+        "kind": campaign.product_kind,
         "stock": None if campaign.stock is None else max(0, campaign.stock),
     }
 

@@ -25,7 +25,8 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
 ) -> None:
-    """Prove that every transaction sums to zero and every balance is what its entries and commissions say."""
+    """Prove that every transaction sums to zero, that every order is shared out to the last fen, and that every balance
+    is what its entries and commissions say."""
     check_merchant(merchant)
 
     async def work(resources: Resources) -> Report:
@@ -50,10 +51,10 @@ def check_merchant(merchant: str | None) -> None:
 
 
 def show(report: Report) -> None:
-    looked_at = [report.transactions, report.entries, report.accounts, report.commissions]
-    show_table("Looked at", ["transactions", "entries", "accounts", "commissions"], [looked_at])
+    looked_at = [report.orders, report.commissions, report.transactions, report.entries, report.accounts]
+    show_table("Looked at", ["orders", "commissions", "transactions", "entries", "accounts"], [looked_at])
     if report.clean:
-        say("The ledger is clean: every transaction sums to zero, every balance is accounted for.")
+        say("The ledger is clean: every transaction sums to zero, and every order, balance and fee is accounted for.")
         return
     # One id a line: they stay whole, and can be copied, on a terminal of 80 columns.
     rows = [

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
 from app.commissions import rules
-from app.commissions.books import against_merchant, announce, record
+from app.commissions.books import announce, legs, locked_rows
 from app.commissions.rules import Row
 from app.db.rows import one_of
 from app.kit import ids
-from app.ledger import service as ledger
+from app.ledger.rules import Leg
 from app.models import Commission, Order, OrderLine, Refund
 
 
@@ -25,12 +25,13 @@ async def reverse(
     refund: Refund,
     lines: Sequence[OrderLine],
     now: datetime,
-) -> list[Commission]:
-    """The negative rows of one refund. `lines` are those it touches, their `refunded_minor` with it counted in.
+) -> list[Leg]:
+    """Write the negative rows of one refund; what they take back, for the caller to post. `lines` are those it touches,
+    their `refunded_minor` with it counted in.
 
     The caller holds the order's row, so that refunds of one order come one after the other, and its campaign.
     """
-    rows = await _locked_rows(session, order, [line.id for line in lines])
+    rows = await locked_rows(session, order, [line.id for line in lines])
     taken: list[Commission] = []
     moves: list[tuple[str, str, int]] = []
     for line in lines:
@@ -52,9 +53,8 @@ async def reverse(
         await session.flush()
         back = -sum(row.amount_minor for row in taken)
         await budget.give_back(session, merchant_id=order.merchant_id, campaign_id=order.campaign_id, amount_minor=back)
-        await record(session, "reversed", refund.id, taken, against_merchant(moves), now=now)
         await announce(session, "commission.reversed", taken, now=now)
-    return taken
+    return legs(moves)
 
 
 def _negative(family: Sequence[Commission], found: rules.Reversal, refund: Refund, now: datetime) -> Commission:
@@ -105,15 +105,3 @@ async def close_netted(
     )
     closed = update(Commission).where(*theirs, first.in_(netted)).values(status="reversed")
     await session.execute(closed.execution_options(synchronize_session=False))
-
-
-async def _locked_rows(session: AsyncSession, order: Order, line_ids: Sequence[str]) -> Sequence[Commission]:
-    """Read under the lock of their members' accounts: a row's status decides which bucket moves, and a payout or a
-    release that is at one of them ends first."""
-    rows = select(Commission).where(
-        Commission.merchant_id == order.merchant_id, Commission.order_id == order.id, Commission.line_id.in_(line_ids)
-    )
-    members = set(await session.scalars(rows.with_only_columns(Commission.member_id)))
-    await ledger.lock(session, merchant_id=order.merchant_id, currency=order.currency, member_ids=members)
-    fresh = rows.order_by(Commission.id).execution_options(populate_existing=True)
-    return (await session.scalars(fresh)).all()

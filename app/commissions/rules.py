@@ -130,8 +130,15 @@ def _part(base_minor: int, found: Sequence[Offer], who: Standing, room: int) -> 
     return Part(who.level, base_minor, amount, who, won, lost, said, reason)
 
 
-def hold_until(paid_at: datetime, rule: CommissionRule) -> datetime:
-    return paid_at + clock.days(rule.hold_days)
+def standing_at(
+    rule: CommissionRule, *, paid_at: datetime, fulfilled_at: datetime | None, now: datetime
+) -> tuple[str, datetime | None]:
+    """A commission's first status, and the end of its hold: never before the goods can no longer come back."""
+    since = paid_at if rule.hold_from == "payment" else fulfilled_at
+    if since is None:
+        return "pending", None
+    until = since + clock.days(rule.held_days())
+    return ("held" if until > now else "payable"), until
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.document import CommissionRule
 from app.commissions import queries, rules
-from app.commissions.books import against_merchant, announce, record
+from app.commissions.books import announce
 from app.commissions.budgets import within
 from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
+from app.commissions.fulfilment import begin_hold as begin_hold
 from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
 from app.commissions.matching import Performance, level_numbers, tier_reached
@@ -110,9 +111,11 @@ async def earn(
     rule: CommissionRule,
     now: datetime,
 ) -> list[Commission]:
-    """Write what `plan` found (`parts[i]` of `lines[i]`), held until its hold ends, with the money behind it."""
-    hold_until = rules.hold_until(order.paid_at, rule)
-    status = "held" if hold_until > now else "payable"
+    """Write what `plan` found (`parts[i]` of `lines[i]`): held until its hold ends, or pending until that begins.
+
+    The caller posts it.
+    """
+    status, hold_until = rules.standing_at(rule, paid_at=order.paid_at, fulfilled_at=None, now=now)
     earned = [
         Commission(
             merchant_id=order.merchant_id,
@@ -139,7 +142,6 @@ async def earn(
     if earned:
         session.add_all(earned)
         await session.flush()
-        legs = against_merchant((row.member_id, status, row.amount_minor) for row in earned)
-        await record(session, "earned", order.id, earned, legs, now=now)
-        await announce(session, f"commission.{status}", earned, now=now)
+        if status != "pending":
+            await announce(session, f"commission.{status}", earned, now=now)
     return earned

@@ -35,7 +35,8 @@ def rule_lines(rule: RuleDocument) -> list[str]:
     lines = [f"{gift.title}：{gift.detail}" for gift in gifts(rule)]
     lines += term_lines(rule.commission)
     if rule.commission.all_rules():
-        lines.append(f"佣金在付款 {rule.commission.hold_days} 天后可提现；订单退款时，相应佣金一并扣回")
+        since = "付款" if rule.commission.hold_from == "payment" else "订单完成"
+        lines.append(f"佣金在{since} {rule.commission.held_days()} 天后可提现；订单退款时，相应佣金一并扣回")
     caps = {reward.cap_days for reward in rule.rewards if reward.to == "inviter" and reward.cap_days}
     if caps:
         lines.append(f"邀请奖励累计最多 {max(caps)} 天")

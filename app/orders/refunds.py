@@ -16,7 +16,7 @@ from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Unprocessable
 from app.models import Order, Refund
-from app.orders import queries, rules
+from app.orders import clearing, queries, rules
 from app.orders.locks import hold_external_order
 from app.orders.rewarding import order_refunded
 from app.orders.rules import Left, NewLine, NewRefund
@@ -127,11 +127,13 @@ async def _apply(session: AsyncSession, order: Order, row: Refund, refund: NewRe
     order.status = rules.status_after(order.amount_minor, order.refunded_minor)
     row.status, row.order_id, row.currency = "applied", order.id, order.currency
     row.lines = [_line(name, amount) for name, amount in taken.items()]
+    fee_back = clearing.take_fee_back(order)
     await session.flush()
     if order.status == "refunded":
         own = {"merchant_id": order.merchant_id, "campaign_id": order.campaign_id}
         await stock.give_back(session, **own, pieces=order.pieces)
-    await commissions.reverse(session, order=order, refund=row, lines=touched, now=now)
+    taken_back = await commissions.reverse(session, order=order, refund=row, lines=touched, now=now)
+    await clearing.refunded(session, order=order, refund=row, taken_back=taken_back, fee_back=fee_back, now=now)
     found = await queries.detail(session, merchant_id=order.merchant_id, order=order)
     await order_refunded(session, order=order, now=now)
     await outbox.emit(session, order.merchant_id, "order.refunded", order_view(found), at=now)

@@ -156,5 +156,23 @@ def status_after(amount_minor: int, refunded_minor: int) -> str:
     return "refunded" if refunded_minor == amount_minor else "partly_refunded"
 
 
+def to_fulfil(
+    status: str, paid_at: datetime, fulfilled_at: datetime | None, *, wanted: datetime | None, now: datetime
+) -> bool:
+    """Whether there is anything left to do; `wanted` is the instant that was sent, if any."""
+    if fulfilled_at is not None:
+        if wanted in (None, fulfilled_at):
+            return False
+        detail = f"This order was fulfilled at {fulfilled_at.isoformat()}; nothing was changed."
+        raise Conflict("order_already_fulfilled", detail)
+    if status == "refunded":
+        raise Conflict("order_refunded", "Nothing is left of this order to fulfil.")
+    if wanted is not None and wanted > now + CLOCK_SKEW:
+        raise _misfit("fulfilled_at_in_future", "An order is fulfilled once it is; check the clock.", "/fulfilled_at")
+    if wanted is not None and wanted < paid_at:
+        raise _misfit("fulfilled_at_before_payment", f"It was paid at {paid_at.isoformat()}.", "/fulfilled_at")
+    return True
+
+
 def _misfit(code: str, detail: str, pointer: str) -> Unprocessable:
     return Unprocessable(code, detail, errors=[FieldError(pointer, code, detail)])

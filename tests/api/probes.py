@@ -96,6 +96,7 @@ BODIES: dict[str, list[Any]] = {
         }
         for buyer, place in (("participant_id", "$ptc2"), ("member_id", "$mbr"))
     ],
+    "POST /v1/orders/{order_id}/fulfil": [{}],
     "POST /v1/orders/{order_id}/refunds": [{"external_refund_id": "$new", "amount_minor": 1}],
     "PATCH /v1/participants/{participant_id}": [{"poster_template_id": "$tpl"}],
     "POST /v1/participants/{participant_id}/rebind": [{"inviter_id": "$ptc2", "reason": "x"}],

@@ -28,7 +28,7 @@ async def test_a_draft_is_answered_whole(api: httpx.AsyncClient) -> None:
         status="draft",
         livemode=False,
         rule_version=1,
-        product=CASE_BOOK["product"],
+        product={**CASE_BOOK["product"], "kind": "goods"},
         commission={
             "levels": [
                 {"level": 1, "rate_bps": 3000, "amount_minor": None},
@@ -37,7 +37,9 @@ async def test_a_draft_is_answered_whole(api: httpx.AsyncClient) -> None:
             "rules": [],
             "tiers": [],
             "self_purchase": False,
+            "hold_from": "payment",
             "hold_days": 7,
+            "refund_window_days": 0,
             "rate_cap_bps": 5000,
             "promoter_budget_minor": None,
         },

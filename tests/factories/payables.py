@@ -11,8 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns.document import RuleDocument
 from app.kit import clock, crypto, ids
 from app.ledger import queries as ledger
+from app.ledger import service
+from app.ledger.rules import cleared
 from app.ledger.service import Leg
 from app.models import Campaign, Commission, MerchantUser, Order, OrderLine, Participant, PayeeAccount
+from app.orders import clearing
 from app.payouts import accounts
 from tests.factories.campaigns import make_campaign, make_participant
 from tests.factories.money import move
@@ -60,8 +63,18 @@ async def make_commission(
     )
     session.add(commission)
     await session.flush()
-    out = Leg("merchant_commission", None, -amount_minor)
-    await move(session, own, out, Leg(f"member_{status}", promoter.member_id, amount_minor), reference=commission.id)
+    moved = Leg(f"member_{status}", promoter.member_id, amount_minor)
+    if reverses is None:
+        order = await session.get_one(Order, (own, commission.order_id))
+        await clearing.sold(session, order=order, earned=[moved], now=clock.utcnow())
+    else:
+        rest = Leg("merchant_proceeds", None, -amount_minor)
+        postings = [
+            cleared(commission.order_id, "commission_reversed", commission.id, [moved]),
+            cleared(commission.order_id, "proceeds_reversed", commission.id, [rest]),
+        ]
+        at: dict[str, Any] = {"merchant_id": own, "occurred_at": clock.utcnow(), "currency": "CNY"}
+        await service.post_all(session, **at, postings=postings)
     return commission
 
 
@@ -112,10 +125,12 @@ async def _line(session: AsyncSession, promoter: Participant) -> OrderLine:
         external_order_id=ids.new("ext"),
         content_hash=crypto.fingerprint("order"),
         amount_minor=5_900,
+        refunded_minor=0,
+        platform_fee_minor=0,
         currency="CNY",
         paid_at=clock.utcnow(),
         rule_version=1,
-        rule=RuleDocument().model_dump(mode="json"),
+        rule=RuleDocument().commission.model_dump(mode="json"),
         explanation=[],
     )
     session.add(order)

@@ -12,37 +12,52 @@ from app.ledger import service
 from app.ledger.service import Leg
 from app.ledger.verify import Difference, verify
 from app.models import Commission, Order, OrderLine
+from app.orders import clearing
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.money import earned, move
-from tests.factories.shops import make_shop
+from tests.factories.shops import Shop, make_shop
 
 
-async def earn(session: AsyncSession, merchant_id: str, amount_minor: int = 1_770) -> Commission:
-    """One held commission with the money behind it."""
-    shop = await make_shop(session, merchant_id)
-    keys = {"merchant_id": merchant_id, "campaign_id": shop.campaign.id, "currency": "CNY", "rule_version": 1}
+async def make_order(session: AsyncSession, shop: Shop) -> Order:
+    """Of 59.00 yuan, at a fee of 1 %, that the books know nothing of."""
     order = Order(
-        **keys,
+        merchant_id=shop.merchant_id,
+        campaign_id=shop.campaign.id,
+        currency="CNY",
+        rule_version=1,
         id=ids.new("ord"),
         participant_id=shop.buyer.id,
         member_id=shop.buyer.member_id,
         external_order_id=ids.new("ext"),
         content_hash=b"",
         amount_minor=5_900,
+        refunded_minor=0,
+        platform_fee_bps=100,
+        platform_fee_minor=59,
         paid_at=clock.utcnow(),
         rule={},
         explanation=[],
     )
     session.add(order)
     await session.flush()
+    return order
+
+
+async def earn(session: AsyncSession, merchant_id: str, amount_minor: int = 1_770) -> Commission:
+    """One held commission with the money behind it."""
+    shop = await make_shop(session, merchant_id)
+    order = await make_order(session, shop)
     line = OrderLine(
         merchant_id=merchant_id, id=ids.new("lin"), order_id=order.id, external_line_id="whole", amount_minor=5_900
     )
     session.add(line)
     await session.flush()
     commission = Commission(
-        **keys,
+        merchant_id=merchant_id,
+        campaign_id=shop.campaign.id,
+        currency="CNY",
+        rule_version=1,
         id=ids.new("com"),
         order_id=order.id,
         line_id=line.id,
@@ -55,7 +70,8 @@ async def earn(session: AsyncSession, merchant_id: str, amount_minor: int = 1_77
     )
     session.add(commission)
     await session.flush()
-    await move(session, merchant_id, *earned(commission.member_id, amount_minor))
+    legs = [Leg("member_held", commission.member_id, amount_minor)]
+    await clearing.sold(session, order=order, earned=legs, now=clock.utcnow())
     return commission
 
 
@@ -70,7 +86,8 @@ async def test_an_honest_ledger_is_clean(tenant: AsyncSession, merchant: Merchan
     await earn(tenant, merchant.test_id)
     report = await verify(tenant, merchant_id=merchant.test_id)
     assert report.clean
-    assert (report.transactions, report.entries, report.accounts, report.commissions) == (1, 2, 6, 1)
+    assert (report.orders, report.commissions) == (1, 1)
+    assert (report.transactions, report.entries, report.accounts) == (4, 8, 9)
 
 
 async def test_money_without_a_commission_is_named(tenant: AsyncSession, merchant: MerchantFixture) -> None:
@@ -128,7 +145,8 @@ async def test_a_forged_balance_is_named(tampering: AsyncSession, merchant: Merc
 
 async def test_a_forged_entry_is_named(tampering: AsyncSession, merchant: MerchantFixture) -> None:
     scope = {"m": ids.decode("mch", merchant.test_id)}
-    forged = "UPDATE ledger_entries SET amount_minor = amount_minor + 1 WHERE merchant_id = :m AND amount_minor > 0"
+    forged = """UPDATE ledger_entries e SET amount_minor = e.amount_minor + 1 FROM ledger_accounts a
+                WHERE e.merchant_id = :m AND a.id = e.account_id AND a.kind = 'member_held'"""
     await tampering.execute(text(forged), scope)
     found = await differences(tampering, merchant.test_id)
     assert [(check, expected, amount) for check, _, expected, amount in found] == [

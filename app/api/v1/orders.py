@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
+from fastapi import Body as Optionally
 from fastapi import Query, Response, status
 from pydantic import ConfigDict, Field, model_validator
 from pydantic.config import JsonDict, JsonValue
@@ -26,6 +27,7 @@ from app.api.v1.commissions import CommissionOut
 from app.api.v1.refunds import RefundOut
 from app.db.pages import Page
 from app.orders import queries, service
+from app.orders.fulfilment import fulfil
 from app.orders.queries import OrderDetail
 from app.orders.rules import NewLine, NewOrder
 from app.orders.views import order_view
@@ -80,6 +82,12 @@ class OrderIn(Body):
     def order(self) -> NewOrder:
         lines = tuple(NewLine(line.external_line_id, line.amount_minor, line.product) for line in self.lines)
         return NewOrder(**{**self.model_dump(exclude={"lines"}), "lines": lines})
+
+
+class FulfilIn(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"fulfilled_at": "2026-12-05T18:00:00+08:00"}, {}]})
+
+    fulfilled_at: Annotated[Instant | None, Field(description="Now, where it is left out.")] = None
 
 
 class LineOut(Answer):
@@ -142,9 +150,13 @@ class OrderOut(Answer):
     refunded_minor: int
     shipping_minor: int
     tax_minor: int
+    platform_fee_bps: Annotated[int, Field(description="Of the merchant's plan when the order was recorded.")]
+    platform_fee_minor: int
+    platform_fee_refunded_minor: int
     currency: str
     status: Status
     paid_at: datetime
+    fulfilled_at: datetime | None
     rule_version: int
     lines: list[LineOut]
     commissions: list[CommissionOut]
@@ -192,6 +204,15 @@ async def list_orders(
 async def get_order(order_id: str, tenant: TenantDep) -> dict[str, Any]:
     """An order with its lines, commissions, refunds, and the explanation to the last fen."""
     return _show(tenant, await queries.get(tenant.session, merchant_id=tenant.merchant_id, order_id=order_id))
+
+
+@router.post("/orders/{order_id}/fulfil", response_model=OrderOut, dependencies=[MovesMoney])
+async def fulfil_order(
+    order_id: str, tenant: TenantDep, body: Annotated[FulfilIn, Optionally(default_factory=FulfilIn)]
+) -> dict[str, Any]:
+    """The buyer has what was bought: commission that waited for it is held from here on."""
+    own = {"merchant_id": tenant.merchant_id, "order_id": order_id}
+    return _show(tenant, await fulfil(tenant.session, **own, fulfilled_at=body.fulfilled_at, now=tenant.now))
 
 
 def _show(tenant: Tenant, found: OrderDetail) -> dict[str, Any]:

@@ -37,11 +37,12 @@ class Period:
 
 def timeline(grants: Iterable[Grant]) -> list[Period]:
     """Periods in order, never overlapping: each grant from max(when it was given, current end), paid time first and
-    earned time behind it. A revocation cuts from the tail, never time that was used by then."""
+    earned time behind it. A revocation cuts from the tail, never time that was used by then, nor time of the other
+    sort."""
     plan: list[Period] = []
     for grant in sorted(grants, key=lambda grant: (grant.granted_at, grant.id)):
         if grant.seconds < 0:
-            _cut(plan, grant.granted_at, timedelta(seconds=-grant.seconds))
+            _cut(plan, grant)
         else:
             _place(plan, grant)
     return plan
@@ -78,13 +79,18 @@ def _earned_left(plan: list[Period], now: datetime) -> list[Period]:
     return taken
 
 
-def _cut(plan: list[Period], now: datetime, length: timedelta) -> None:
-    while length and plan and plan[-1].ends_at > now:
+def _cut(plan: list[Period], revoked: Grant) -> None:
+    """Of unused time of the same sort alone: what was paid for outlasts any reward that is taken back."""
+    now, length = revoked.granted_at, timedelta(seconds=-revoked.seconds)
+    behind = _earned_left(plan, now) if revoked.paid else []
+    while length and plan and plan[-1].ends_at > now and plan[-1].paid == revoked.paid:
         last = plan.pop()
         part = min(length, last.ends_at - max(last.starts_at, now))
         length -= part
         if last.ends_at - part > last.starts_at:
             plan.append(replace(last, ends_at=last.ends_at - part))
+    for period in behind:
+        _append(plan, replace(period, starts_at=now, ends_at=now + (period.ends_at - period.starts_at)))
 
 
 def within_cap(earned_days: int, days: int, cap_days: int | None) -> bool:

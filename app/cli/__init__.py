@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from app.cli import api, counters, doctor, ledger, merchants, migrate, payouts, posters, serve, worker
+from app.cli import api, counters, doctor, income, ledger, merchants, migrate, payouts, posters, serve, worker
 from app.cli.demo import command as demo
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError, InUseError, ProductionError
@@ -30,6 +30,7 @@ app.command("demo")(demo.demo)
 app.command("seed")(merchants.seed)
 app.command("doctor")(doctor.doctor)
 app.add_typer(counters.app, name="counters")
+app.add_typer(income.app, name="income")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(payouts.app, name="payouts")

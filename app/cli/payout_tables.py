@@ -38,7 +38,7 @@ def show_plan(plan: dict[str, Any]) -> None:
         )
         for one in plan["payouts"]
     ]
-    _table("To be paid", ["member", "channel", "account", "name", plan["currency"], "fee (borne by)"], rows)
+    show_first("To be paid", ["member", "channel", "account", "name", plan["currency"], "fee (borne by)"], rows)
     fees = f", fees of {yuan(plan['fees_minor'])}" if plan["fees_minor"] else ""
     say(f"{plan['count']} payouts, {yuan(plan['total_minor'])} {plan['currency']} in all{fees}.")
     if (available := plan["available_minor"]) is not None:
@@ -51,30 +51,30 @@ def show_plan(plan: dict[str, Any]) -> None:
 def show_skipped(skipped: Sequence[dict[str, Any]]) -> None:
     if skipped:
         rows = [(one["member_id"], yuan(one["amount_minor"]), _WHY[one["reason"]]) for one in skipped]
-        _table("Skipped", ["member", "balance", "why"], rows)
+        show_first("Skipped", ["member", "balance", "why"], rows)
 
 
 def show_batch(batch: dict[str, Any]) -> None:
     row = (batch["id"], batch["number"], batch["status"], batch["payout_count"], yuan(batch["total_minor"]))
-    _table("Payout batch", ["batch", "number", "status", "payouts", batch["currency"]], [row])
+    show_first("Payout batch", ["batch", "number", "status", "payouts", batch["currency"]], [row])
 
 
 def show_results(done: dict[str, Any]) -> None:
     names = ["paid", "failed", "unchanged", "open"]
-    _table("Results", [*names, "refused"], [[*(done[name] for name in names), len(done["refused"])]])
+    show_first("Results", [*names, "refused"], [[*(done[name] for name in names), len(done["refused"])]])
     _show_refused(done["refused"])
 
 
 def _show_refused(refused: Sequence[dict[str, Any]]) -> None:
     if refused:
         rows = [(one["line"], one["payout_id"], one["code"], one["detail"]) for one in refused]
-        _table("Rows not followed", ["line", "payout", "code", "why"], rows)
+        show_first("Rows not followed", ["line", "payout", "code", "why"], rows)
 
 
 def show_report(report: dict[str, Any]) -> None:
     totals = report["totals"]
     shown = [yuan(value) if name.endswith("_minor") else value for name, value in totals.items()]
-    _table("Compared", [name.removesuffix("_minor").replace("_", " ") for name in totals], [shown])
+    show_first("Compared", [name.removesuffix("_minor").replace("_", " ") for name in totals], [shown])
     if report.get("not_asked"):
         say(f"{len(report['not_asked'])} were sent with another account than the one that is set: not asked after.")
         say("Give its credentials with --credentials FILE; another account would be told that there is no transfer.")
@@ -84,7 +84,7 @@ def show_report(report: dict[str, Any]) -> None:
     rows = [
         (one["code"], one["check"], one["subject_id"], one["expected"], one["found"]) for one in report["differences"]
     ]
-    _table("Differences", ["code", "check", "subject", "expected", "found"], rows)
+    show_first("Differences", ["code", "check", "subject", "expected", "found"], rows)
     _show_refused(report["refused"])
 
 
@@ -100,7 +100,7 @@ def show_stuck(stuck: Sequence[dict[str, Any]]) -> None:
         )
         for one in stuck
     ]
-    _table("Stuck", ["what", "subject", "since (UTC)", "for", "amount", "waits for"], rows)
+    show_first("Stuck", ["what", "subject", "since (UTC)", "for", "amount", "waits for"], rows)
 
 
 def _age(hours: int) -> str:
@@ -120,7 +120,7 @@ def say_file(file: dict[str, Any], *, written: bool) -> None:
     say(f"{'Written' if written else 'Would be written'}: {escape(file['path'])} (SHA-256 {file['sha256']})")
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+def show_first(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """The first rows, with a word on those left out; `--json` has all."""
     shown = [[cell if isinstance(cell, int) else escape(str(cell)) for cell in row] for row in rows[:SHOWN]]
     show_table(title, columns, shown)

@@ -261,3 +261,87 @@ def test_credentials_are_set_and_not_printed(terminal: Terminal, tmp_path: Path)
     ), err
     file.write_text("{}")
     assert terminal.run(*words)[0] == 2
+
+
+def test_a_cut_off_is_a_day_in_china_or_an_instant(terminal: Terminal) -> None:
+    for text in ("2030-01-01", "2030-01-01T00:00:00+08:00", "2030-01-01 00:00"):
+        found = terminal.read("preview", "--until", text)
+        assert (found["count"], found["requested_before"]) == (0, "2030-01-01T00:00:00+08:00")
+    assert terminal.run("preview", "--until", "soon")[0] == 2
+    code, _, err = terminal.run("build", "--as", terminal.shop.maker, "--until", "2030-01-01", "--execute")
+    assert (code, "nothing_to_pay" in err) == (3, True)
+
+
+def test_settings_are_shown_and_changed(terminal: Terminal) -> None:
+    assert terminal.read("settings")["minimum_minor"] == 100
+    words = ["settings", "--minimum", "600", "--fee", "20", "--fee-bearer", "payee", "--as", terminal.shop.checker]
+    assert terminal.read(*words)["executed"] is False
+    assert terminal.read("settings")["fee_minor"] == 0
+    assert terminal.read(*words, "--execute")["fee_minor"] == 20
+    found = terminal.read("preview")
+    assert (found["total_minor"], found["fees_minor"], found["count"]) == (1_750, 20, 1)
+    _, out, err = terminal.run("preview")
+    assert ("0.20 (payee)" in out, "fees of 0.20" in err) == (True, True)
+    assert terminal.run("settings", "--fee", "1")[0] == 2, "nobody is named"
+    assert terminal.run("settings", "--fee", "700", "--as", terminal.shop.checker, "--execute")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("encode", "code"),
+    [
+        (lambda text: text.encode("gbk"), 0),
+        (lambda text: text.encode("utf-8-sig"), 0),
+        (lambda text: text.encode("utf-16"), 3),
+        (lambda text: text.encode()[:-2], 3),
+        (lambda text: text[: text.rindex(",")].encode(), 4),
+        (lambda text: text.encode() + b'\n"pay', 3),
+    ],
+    ids=["GBK", "with a mark", "UTF-16", "cut within a character", "cut within a row", "cut within a cell"],
+)
+def test_a_result_file_is_read_whole_or_not_at_all(terminal: Terminal, tmp_path: Path, encode: Any, code: int) -> None:
+    batch = terminal.exported(tmp_path / "a.csv")
+    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
+    ids = [line.partition(",")[0] for line in (tmp_path / "a.csv").read_text("utf-8").splitlines()[1:]]
+    rows = f"payout_id,status,external_id,reason\n{ids[0]},paid,B1,\n{ids[1]},failed,B2,户名不符"
+    file = tmp_path / "results.csv"
+    file.write_bytes(encode(rows))
+    assert terminal.run("import", str(file), *acts)[0] == code
+    paid = terminal.read("reconcile")["totals"]["paid_minor"]
+    assert (paid > 0) == (code in (0, 4))
+    file.write_bytes(rows.encode())
+    done = terminal.read("import", str(file), *acts)
+    assert (done["open"], done["batch"]["status"]) == (0, "settled"), "the next run goes on"
+
+
+def test_differences_exit_with_four_and_are_named(terminal: Terminal, tmp_path: Path) -> None:
+    batch = terminal.exported(tmp_path / "a.csv")
+    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
+    ids = [line.partition(",")[0] for line in (tmp_path / "a.csv").read_text("utf-8").splitlines()[1:]]
+    results, listed, out = (tmp_path / name for name in ("results.csv", "list.csv", "differences.csv"))
+    results.write_text(HEAD + "".join(f"{each},paid,B{n},,\n" for n, each in enumerate(ids)))
+    terminal.read("import", str(results), *acts)
+    listed.write_text(f"payout_id,amount,external_id\n{ids[0]},99.99,B0\n2026,1.00,X\n")
+    words = ["reconcile", "--list", str(listed), "--batch", batch, "--out", str(out)]
+    code, printed, _ = terminal.run(*words, "--json")
+    found = msgspec.json.decode(printed)
+    assert (code, found["ok"]) == (4, False)
+    assert sorted(each["code"] for each in found["differences"]) == [
+        "amount_differs",
+        "missing_at_provider",
+        "unknown_here",
+    ]
+    with out.open(encoding="utf-8", newline="") as opened:
+        assert sorted(row["subject_id"] for row in csv.DictReader(opened)) == sorted(["'2026", *ids])
+    code, printed, _ = terminal.run(*words)
+    assert (code, "missing_at_provider" in printed) == (4, True)
+
+
+def test_what_is_not_stuck_is_not_settled_by_people(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.exported(tmp_path / "a.csv")
+    payout = (tmp_path / "a.csv").read_text("utf-8").splitlines()[1].partition(",")[0]
+    words = ["settle-unknown", "--payout", payout, "--paid", "--as", terminal.shop.checker]
+    assert terminal.run(*words)[0] == 2, "no evidence"
+    code, _, err = terminal.run(*words, "--reason", "x", "--evidence", "y", "--execute")
+    assert (code, "payout_submitting" in err) == (3, True)
+    code, _, err = terminal.run(*words, "--confirm", "--execute")
+    assert (code, "payout_decision_missing" in err) == (3, True)

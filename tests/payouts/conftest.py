@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import PayoutBatch
-from app.payouts import exports, service
+from app.models import Payout, PayoutBatch
+from app.payouts import exports, queries, service
 from app.payouts.payout_file import Format
 from app.payouts.planning import Choice
 from tests.factories import MerchantFixture
@@ -52,6 +53,9 @@ class Office:
         return await service.cancel(
             self.session, merchant_id=self.merchant_id, batch_id=batch.id, actor_id=self.maker, now=NOW
         )
+
+    async def payouts(self, batch: PayoutBatch) -> Sequence[Payout]:
+        return await queries.payouts_of_batch(self.session, merchant_id=self.merchant_id, batch_id=batch.id)
 
     async def exported(self) -> PayoutBatch:
         """A batch of all that can be paid, in the hands of its channel."""

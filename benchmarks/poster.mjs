@@ -29,7 +29,7 @@ async function satori_poster() {
     const tree = { type: "div", props: { style: { display: "flex", width, height }, children: [
       { type: "img", props: { src: background, width, height, style: at(0, 0) } },
       picture(data_url("jpeg", person.avatar), avatar, { borderRadius: avatar[2] / 2 }),
-      words(person.nickname, nickname, 38, "#1F2328"),
+      words(person.nickname, nickname, 36, "#1F2328"),
       words(`邀请码 ${person.code}`, line, 26, "#B42313"),
       picture(qr, code),
     ] } };
@@ -55,7 +55,7 @@ function canvas_poster(name) {
       pen.drawImage(await loadImage(Buffer.from(person.avatar, "base64")), left, top, side, side);
       pen.restore();
       pen.textBaseline = "top";
-      pen.font = "38px sans-sc";
+      pen.font = "36px sans-sc";
       pen.fillStyle = "#1F2328";
       pen.fillText(person.nickname, nickname[0], nickname[1]);
       pen.font = "26px sans-sc";

@@ -37,7 +37,7 @@ def poster(background: Image.Image | bytes, person: PosterInput, form: str, **op
     avatar = Image.open(io.BytesIO(person.avatar or b"")).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     image.paste(avatar, (left, top), _round(side))
     pen = ImageDraw.Draw(image)
-    pen.text(NICKNAME[:2], person.nickname, fill="#1F2328", font=_font("Bold", 38))
+    pen.text(NICKNAME[:2], person.nickname, fill="#1F2328", font=_font("Bold", 36))
     pen.text(CODE_LINE[:2], f"邀请码 {person.invite_code}", fill="#B42313", font=_font("Regular", 26))
     image.paste(_code(person.invite_url), CODE[:2])
     out = io.BytesIO()

@@ -16,7 +16,7 @@ FAMILY_NAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何林高罗"
 GIVEN_NAMES = "伟芳娜敏静丽强磊洋勇艳杰娟涛明超秀霞平刚桂英华文玉建国军志梅春红晓燕辉波宇婷欣怡子涵雨泽浩然梓轩诗"
 NETWORK_NAMES = ("阳光🌻", "Amy", "努力的小王", "Kevin Zhang", "奔跑的蜗牛🐌", "小确幸", "Mr.Li", "静待花开")
 SIZE = (750, 1334)
-AVATAR, NICKNAME, CODE_LINE = (80, 395, 106), (212, 396, 450), (396, 1093, 262)
+AVATAR, NICKNAME, CODE_LINE = (401, 935, 94), (396, 1042, 278), (415, 1156, 262)
 CODE = (46, 892, 334)
 LINK = "https://t.invitree.cn/i/{}?s=qr"
 

@@ -15,9 +15,6 @@ from app.poster.layers import Assets
 from app.poster.stamps import Box, Stamp
 from app.poster.template import PosterInput, Template
 
-# Letters reach out of their lines, most of all with marks above and below.
-_OVERHANG = 0.6
-
 
 @dataclass(frozen=True)
 class Fixed:
@@ -39,11 +36,7 @@ class Waiting:
 
     @property
     def box(self) -> Box:
-        left, top, right, bottom = layout.turned_box(self.layer)
-        if not isinstance(self.layer, TextLayer):
-            return left, top, right, bottom
-        room = round(_OVERHANG * max(self.layer.size, *(span.size or 0 for span in self.layer.text)))
-        return left - room, top - room, right + room, bottom + room
+        return layout.reach(self.layer)
 
 
 Item = Fixed | Waiting
@@ -95,8 +88,8 @@ class Baked:
 @lru_cache(maxsize=12)
 def bake(template: Template, shared: frozenset[tuple[str, str]]) -> Baked:
     """`shared`: the values that are the same for everybody, and of the personal ones whether they are there."""
-    ground = _bake_ground(template)
-    return _settle(ground.base.copy(), ground.items, template.assets, dict(shared), PERSONAL, frozenset())
+    first = _bake_ground(template)
+    return _settle(first.base.copy(), first.items, template.assets, dict(shared), PERSONAL, frozenset())
 
 
 def baked_for(template: Template, values: Mapping[str, str]) -> Baked:
@@ -108,7 +101,7 @@ def baked_for(template: Template, values: Mapping[str, str]) -> Baked:
 @lru_cache(maxsize=8)
 def _bake_ground(template: Template) -> Baked:
     items = [item for layer in template.document.layers for item in _items(layer, template.assets)]
-    base = _ground(template.document, template.assets)
+    base = ground(template.document, template.assets)
     return _settle(base, items, template.assets, {}, PLACEHOLDERS, PLACEHOLDERS)
 
 
@@ -153,7 +146,7 @@ def _named(item: Waiting) -> frozenset[str]:
     return item.layer.names if isinstance(item.layer, TextLayer) else frozenset()
 
 
-def _ground(document: Document, assets: Assets) -> Image.Image:
+def ground(document: Document, assets: Assets) -> Image.Image:
     size = (document.width, document.height)
     base = Image.new("RGB", size, "#FFFFFF")
     stamps.press(base, [paint.filled(document.background.paint, (0, 0), Image.new("L", size, 255))])

@@ -12,12 +12,16 @@ KEYCAP = "\u20e3"
 LONGEST = 500
 # More marks on one letter than any language uses only smear over the neighbours ("Zalgo").
 MOST_MARKS = 3
+# ASCII and Chinese characters stand by themselves. Most texts have no others, and are spared a look at each.
+_PLAIN = re.compile(r"[!-~㐀-䶿一-鿿]*( [!-~㐀-䶿一-鿿]+)* ?")
 _BLANKS = {"\u115f", "\u1160", "\u2800", "\u3164", "\uffa0"}
 _SPACING_MARKS = {"\u0e33", "\u0eb3", "\uff9e", "\uff9f"}
 
 
 def clean(text: str) -> str:
     """NFC, one line, blanks collapsed, without control characters, surrogates, bidi overrides and stray joiners."""
+    if len(text) <= LONGEST and _PLAIN.fullmatch(text):
+        return text
     composed = unicodedata.normalize("NFC", text[:LONGEST].encode("utf-8", "ignore").decode())
     kept = "".join(" " if c.isspace() or c in _BLANKS else c for c in composed if not _dropped(c))
     return re.sub(" +", " ", kept)
@@ -50,6 +54,8 @@ def is_mark(c: str) -> bool:
 
 def split(text: str) -> list[str]:
     """Grapheme clusters: UAX #29 for marks, joined emoji, flags, Indic conjuncts and Hangul letters."""
+    if _PLAIN.fullmatch(text):
+        return list(text)
     clusters: list[str] = []
     for c in text:
         if clusters and _continues(clusters[-1], c):

@@ -7,8 +7,8 @@ renumbered, is byte for byte what it would be within the whole.
 from __future__ import annotations
 
 import io
-import re
 import struct
+from collections.abc import Iterator
 
 from PIL import Image
 
@@ -16,7 +16,6 @@ from app.poster.strips import Strips
 
 # The standard tables (no `optimize`): those of a strip would be others than those of the whole.
 _OPTIONS = {"subsampling": 2, "restart_marker_rows": 1}
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _MARKERS = [bytes((0xFF, 0xD0 + i)) for i in range(8)]
 _SCAN, _END = 0xDA, b"\xff\xd9"
 
@@ -37,13 +36,12 @@ class Rows:
         self.size = len(data)
         self._head = data[:scan]
         # A strip's head is as long: it differs in its height alone.
-        rows = _RESTART.split(data[scan : -len(_END)])
-        self._marked = [row + _MARKERS[i % 8] for i, row in enumerate(rows)]
+        self._marked = [row + _MARKERS[i % 8] for i, row in enumerate(_rows(data, scan))]
 
     def splice(self, strips: Strips) -> bytes:
         """Byte for byte what encoding the whole picture gives."""
         data = encode(strips.image, self.quality)
-        own = iter(_RESTART.split(data[len(self._head) : -len(_END)]))
+        own = _rows(data, len(self._head))
         parts, at = [self._head], 0
         for first, last in strips.runs:
             parts += self._marked[at:first]
@@ -52,6 +50,15 @@ class Rows:
         parts += self._marked[at:]
         parts[-1] = parts[-1][: -len(_MARKERS[0])]
         return b"".join([*parts, _END])
+
+
+def _rows(data: bytes, at: int) -> Iterator[bytes]:
+    """Those behind `at`, without their markers, which come in turn; within a row no byte 0xFF is left by itself."""
+    number = 0
+    while (end := data.find(_MARKERS[number % 8], at)) >= 0:
+        yield data[at:end]
+        at, number = end + 2, number + 1
+    yield data[at : -len(_END)]
 
 
 def _scan_start(data: bytes) -> int:

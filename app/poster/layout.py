@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, cos, radians, sin
+from math import ceil, cos, floor, radians, sin
 
 from app.poster import paint, stamps, text
 from app.poster.colours import rgba
-from app.poster.document import AvatarLayer, Document, Layer, QrLayer, Span, TextLayer
+from app.poster.document import AvatarLayer, Document, Layer, QrLayer, ShapeLayer, Span, TextLayer
 from app.poster.stamps import Box, Stamp
 from app.poster.wrap import wrap
 
@@ -95,15 +95,49 @@ def box(layer: Layer) -> Box:
 
 def turned_box(layer: Layer) -> Box:
     """The smallest upright box around a layer's turned one."""
-    left, top, right, bottom = box(layer)
+    return _turned(box(layer), layer)
+
+
+def _turned(area: Box, layer: Layer) -> Box:
+    """Around an area that is turned with the layer, about the middle of the layer's box."""
     if not layer.rotation:
-        return left, top, right, bottom
-    across, down = abs(cos(radians(layer.rotation))), abs(sin(radians(layer.rotation)))
-    wide = ((right - left) * across + (bottom - top) * down) / 2
-    high = ((right - left) * down + (bottom - top) * across) / 2
+        return area
+    left, top, right, bottom = box(layer)
     x, y = (left + right) / 2, (top + bottom) / 2
+    across, down = cos(radians(layer.rotation)), sin(radians(layer.rotation))
+    corners = [(a - x, b - y) for a in area[::2] for b in area[1::2]]
+    wide = [a * across - b * down for a, b in corners]
+    high = [a * down + b * across for a, b in corners]
     # Not larger for what a whole turn leaves of a fraction.
-    return round(x - wide), round(y - high), ceil(x + wide - 0.01), ceil(y + high - 0.01)
+    least, most = (x + min(wide), y + min(high)), (x + max(wide), y + max(high))
+    return floor(least[0] + 0.01), floor(least[1] + 0.01), ceil(most[0] - 0.01), ceil(most[1] - 0.01)
+
+
+# Letters reach out of their lines, most of all with marks above and below; one that is wider than its box, of it.
+_OVERHANG = 1.3
+# Turning blurs edges.
+_RIM = 3
+
+
+def reach(layer: Layer) -> Box:
+    """Of all that a layer may ever paint, with letters that stand out, outline, blur and shadow."""
+    room = 0
+    if isinstance(layer, TextLayer):
+        room = round(_OVERHANG * max(layer.size, *(span.size or 0 for span in layer.text)))
+        room += layer.outline.width if layer.outline else 0
+    if isinstance(layer, ShapeLayer):
+        room = paint.reach(layer.blur)
+    area = _grown(box(layer), room)
+    if isinstance(layer, ShapeLayer | TextLayer) and layer.shadow:
+        dx, dy = layer.shadow.dx, layer.shadow.dy
+        left, top, right, bottom = _grown(area, paint.reach(layer.shadow.blur))
+        area = min(area[0], left + dx), min(area[1], top + dy), max(area[2], right + dx), max(area[3], bottom + dy)
+    return _turned(_grown(area, _RIM) if layer.rotation else area, layer)
+
+
+def _grown(area: Box, room: int) -> Box:
+    left, top, right, bottom = area
+    return left - room, top - room, right + room, bottom + room
 
 
 def is_inside(area: Box, document: Document) -> bool:

@@ -85,11 +85,16 @@ def shape(layer: ShapeLayer) -> list[Stamp]:
     return found
 
 
+def reach(blur: int) -> int:
+    """How far what is blurred spreads."""
+    return blur * 2
+
+
 def _softened(mask: Image.Image, blur: int) -> tuple[Image.Image, int]:
     """A blurred mask with room for its edges, and the width of that room."""
     if not blur:
         return mask, 0
-    margin = blur * 2
+    margin = reach(blur)
     roomy = Image.new("L", (mask.width + 2 * margin, mask.height + 2 * margin))
     roomy.paste(mask, (margin, margin))
     return roomy.filter(ImageFilter.GaussianBlur(blur * 0.75)), margin

@@ -84,9 +84,9 @@ def _band(rows: bytearray, compressed: bytes) -> Band:
 def filtered(image: Image.Image) -> bytearray:
     """The rows of an RGB picture with their filters before them."""
     width, height = image.size
-    before = Image.new("RGB", image.size)
-    before.paste(image, (0, 1))
+    before = ImageChops.offset(image, 0, 1)
     before.paste(image.crop((0, 0, width - 1, 1)), (1, 0))
+    before.paste((0, 0, 0), (0, 0, 1, 1))
     stride = 3 * width + 1
     # One byte is left free behind each row, which is the place of the next one's filter.
     rows = bytearray(_LEFT)

@@ -23,7 +23,7 @@ QUALITIES = (85, 75, 65, 50, 35, 20, 10)
 MOST_CHANGED = 0.85
 _WEBP_QUALITY = 82
 # Raised with every change of this room that changes a poster's bytes, so that no cache keeps an old one.
-_REVISION = 3
+_REVISION = 4
 
 
 def render(template: Template, poster: PosterInput, format: Format = "jpeg") -> bytes:  # noqa: A002 - the callers' word

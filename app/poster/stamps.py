@@ -67,13 +67,23 @@ def flattened(stamps: Sequence[Stamp], box: Box) -> Image.Image:
     return sheet
 
 
-def merged(stamps: Sequence[Stamp]) -> Sequence[Stamp]:
-    """As one stamp, which is quicker to press than many."""
-    if len(stamps) < 2:
-        return stamps
+def merged(stamps: Sequence[Stamp]) -> list[Stamp]:
+    """As few stamps that give the same, pixel for pixel: one is quicker to press than many.
+
+    Those that lie on each other stay apart, for mixed beforehand they would be rounded otherwise.
+    """
+    groups: list[list[Stamp]] = []
+    for stamp in stamps:
+        if not groups or any(overlap(stamp.box, other.box) for other in groups[-1]):
+            groups.append([])
+        groups[-1].append(stamp)
+    return [_as_one(group) if len(group) > 1 else group[0] for group in groups]
+
+
+def _as_one(stamps: Sequence[Stamp]) -> Stamp:
     box = bounds(stamps)
     sheet = flattened(stamps, box)
-    return [Stamp(*box[:2], sheet.convert("RGB"), sheet.getchannel("A"))]
+    return Stamp(*box[:2], sheet.convert("RGB"), sheet.getchannel("A"))
 
 
 def turned(stamps: Sequence[Stamp], layer_box: Box, degrees: float, opacity: float) -> list[Stamp]:

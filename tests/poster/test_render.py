@@ -120,9 +120,9 @@ def test_the_name_the_avatar_and_the_price_are_on_the_poster(person: PosterInput
     def inside(area: tuple[int, int, int, int], box: tuple[int, int, int, int]) -> bool:
         return box[0] <= area[0] and box[1] <= area[1] and area[2] <= box[2] and area[3] <= box[3]
 
-    assert inside(differing(replace(person, avatar=normalise_avatar(jpeg))), (80, 396, 188, 504))
-    assert inside(differing(replace(person, nickname="小红🎉")), (80, 396, 670, 504))
-    assert inside(differing(replace(person, price="1.00")), (112, 710, 640, 826))
+    assert inside(differing(replace(person, avatar=normalise_avatar(jpeg))), (396, 930, 500, 1034))
+    assert inside(differing(replace(person, nickname="小红🎉")), (396, 930, 674, 1100))
+    assert inside(differing(replace(person, price="1.00")), (112, 620, 640, 764))
     assert inside(differing(replace(person, invite_url="https://t.invitree.cn/i/xxxxxxxx")), (46, 890, 380, 1224))
 
 
@@ -145,7 +145,7 @@ def test_the_fallback_avatar_shows_the_first_character_or_a_figure() -> None:
 def test_an_empty_value_leaves_its_layers_out(person: PosterInput) -> None:
     bare = render(BUILTIN["distribution"], PosterInput(invite_url=person.invite_url))
     assert read_back(bare) == [person.invite_url]
-    area = opened(bare).crop((90, 545, 660, 815))
+    area = opened(bare).crop((90, 380, 660, 770))
     assert max(ImageStat.Stat(area).stddev) < 1
 
 

@@ -49,7 +49,7 @@ def test_random_posters_of_random_templates(seed: int) -> None:
 @pytest.mark.parametrize("name", BUILTIN)
 def test_built_in_templates_change_in_few_strips_and_stay_whole(name: str, person: PosterInput) -> None:
     runs = runs_of(BUILTIN[name], person)
-    assert 2 <= len(runs) <= 4
+    assert 1 <= len(runs) <= 4
     assert sum(last - first for first, last in runs) < 42, "less than half of its rows"
     for nickname in ("小明", "", "明" * 40, "Z\u0351\u0352\u0353 شكرا", "👨‍👩‍👧‍👦"):
         assert_spliced_is_whole(BUILTIN[name], replace(person, nickname=nickname))

@@ -23,10 +23,10 @@ def ring(x: int, y: int, size: int, width: int, colour: str) -> Layer:
     return disc(x, y, size, border={"width": width, "colour": colour})
 
 
-def sparkle(x: int, y: int, size: int, fill: str) -> Layer:
+def sparkle(x: int, y: int, size: int, fill: str, **more: Any) -> Layer:
     """A four-pointed star by its middle."""
     points = [[0.5, 0], [0.59, 0.41], [1, 0.5], [0.59, 0.59], [0.5, 1], [0.41, 0.59], [0, 0.5], [0.41, 0.41]]
-    return rect(x - size // 2, y - size // 2, size, size, fill, kind="polygon", points=points)
+    return rect(x - size // 2, y - size // 2, size, size, fill, kind="polygon", points=points, **more)
 
 
 def notch(x: int, y: int, size: int, fill: str, *, right: bool) -> Layer:

@@ -18,7 +18,7 @@ from app.db.rows import one_of
 from app.kit.errors import Conflict
 from app.kit.money import yuan
 from app.ledger import service
-from app.ledger.rules import Leg
+from app.ledger.rules import BUCKETS, Leg, member_account
 from app.models import LedgerAccount, LedgerEntry, LedgerTransaction
 
 Source = Literal["top_up", "sale"]
@@ -30,6 +30,7 @@ _IN: Mapping[Source, tuple[str, Way]] = {
 _RESERVE: Way = ("merchant_funds", "merchant_funds_reserved")
 _RELEASE: Way = ("merchant_funds_reserved", "merchant_funds")
 _SPEND: Way = ("merchant_funds_reserved", "funds_spent")
+_OWED = tuple(bucket for bucket in BUCKETS if bucket != "paid")
 _SHOWN = ("merchant_funds", "merchant_funds_reserved", "funds_spent", "platform_fee")
 
 # Taken after every other lock: whoever has it waits for nobody.
@@ -65,6 +66,18 @@ async def available(session: AsyncSession, *, merchant_id: str, currency: str) -
     )
     found = {kind: int(total) for kind, total in (await session.execute(statement)).all()}
     return Funds(currency, *(found.get(kind, 0) for kind in _SHOWN))
+
+
+async def owed_to_members(session: AsyncSession, *, merchant_id: str, currency: str) -> dict[str, int]:
+    """What stands to all members, by bucket, but for what was paid."""
+    statement = (
+        select(LedgerAccount.kind, func.sum(LedgerAccount.balance_minor))
+        .where(LedgerAccount.merchant_id == merchant_id, LedgerAccount.currency == currency)
+        .where(LedgerAccount.kind.in_([member_account(bucket) for bucket in _OWED]))
+        .group_by(LedgerAccount.kind)
+    )
+    found = {kind: int(total) for kind, total in (await session.execute(statement)).all()}
+    return {bucket: found.get(member_account(bucket), 0) for bucket in _OWED}
 
 
 async def received(

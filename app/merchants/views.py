@@ -7,6 +7,7 @@ from typing import Any
 
 from app.kit import people
 from app.merchants.accounts import Account
+from app.merchants.funding import Standing
 from app.merchants.registration import Registration
 from app.models import ApiKey, MerchantUser
 from app.referrals.phone_codes import SentCode
@@ -39,6 +40,26 @@ def registration_view(account: Account, made: Registration, *, now: datetime) ->
     """The only view with a merchant's first secrets: the answer to its registration."""
     secrets = {"secret_key": made.secret_key, "test_secret_key": made.test_secret_key}
     return merchant_view(account, now=now) | secrets | {"sandbox_code": made.sent.sandbox_code}
+
+
+def funding_view(found: Standing, *, merchant_id: str, now: datetime) -> dict[str, Any]:
+    """`available_minor` is what batches of a prepaid merchant can be made of."""
+    funds = found.funds
+    return {
+        "id": merchant_id,
+        "object": "merchant_funding",
+        "mode": found.mode,
+        "currency": funds.currency,
+        "funds_minor": funds.funds_minor,
+        "reserved_minor": funds.reserved_minor,
+        "spent_minor": funds.spent_minor,
+        "owed_fees_minor": funds.owed_fees_minor,
+        "available_minor": funds.available_minor,
+        "owed_to_promoters_minor": sum(found.owed.values()),
+        "owed_to_promoters": {f"{bucket}_minor": amount for bucket, amount in found.owed.items()},
+        "metadata": {},
+        "created_at": now,
+    }
 
 
 def sent_code_view(sent: SentCode, *, now: datetime) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.api.deps import TenantDep
+from app.api.router import make_router
+from app.api.schemas import Answer, CurrencyCode
+from app.merchants import funding
+from app.merchants.views import funding_view
+
+router = make_router("funding")
+
+
+class OwedOut(Answer):
+    pending_minor: int
+    held_minor: int
+    payable_minor: int
+    in_payout_minor: int
+
+
+class FundingOut(Answer):
+    id: Annotated[str, Field(description="The merchant's.")]
+    object: Literal["merchant_funding"]
+    mode: Annotated[
+        Literal["own", "prepaid"],
+        Field(description="`own`: promoters are paid from accounts of the merchant's own. The platform sets it."),
+    ]
+    currency: str
+    funds_minor: Annotated[int, Field(description="Paid in by top-ups and in-tool sales, not put aside, not spent.")]
+    reserved_minor: Annotated[int, Field(description="Put aside for payouts that are approved.")]
+    spent_minor: int
+    owed_fees_minor: Annotated[int, Field(description="Platform fees of all orders, refunds taken off.")]
+    available_minor: Annotated[int, Field(description="`funds_minor` less `owed_fees_minor`; may be below zero.")]
+    owed_to_promoters_minor: int
+    owed_to_promoters: OwedOut
+    metadata: dict[str, Any]
+    created_at: Annotated[datetime, Field(description="When it stood so.")]
+    livemode: bool
+
+
+@router.get("/merchant/funding", response_model=FundingOut)
+async def get_funding(tenant: TenantDep, currency: CurrencyCode = "CNY") -> dict[str, Any]:
+    """What the merchant has paid in, what is put aside, and what it owes; each movement is in its statement."""
+    found = await funding.standing(tenant.session, merchant_id=tenant.merchant_id, currency=currency)
+    return tenant.show(funding_view(found, merchant_id=tenant.merchant_id, now=tenant.now))

@@ -1,0 +1,127 @@
+"""`invitree merchants funding | top-up`: out of what promoters are paid, and money that came by transfer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.cli import environment
+from app.cli.desk import dry_run_notice
+from app.cli.output import say, show_json, show_table
+from app.kit import clock
+from app.kit.money import MAX_MINOR, yuan
+from app.merchants import accounts, funding
+from app.merchants.funding import Mode
+from app.merchants.views import funding_view
+from app.resources import Resources
+
+ACTOR = "command_line"
+MerchantOption = Annotated[str, typer.Option("--merchant", help="A merchant (mch_…), live or test.")]
+CurrencyOption = Annotated[str, typer.Option("--currency", help="Of the funds.")]
+ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOption = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
+
+
+def set_funding(
+    merchant: MerchantOption,
+    mode: Annotated[
+        Mode | None, typer.Option(help="own: it pays from accounts of its own; prepaid: from what it has paid in.")
+    ] = None,
+    currency: CurrencyOption = "CNY",
+    execute: ExecuteOption = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """What stands on a merchant's account with the platform; with --mode also where its payouts come from."""
+
+    async def work(session: AsyncSession) -> dict[str, Any]:
+        if mode is not None:
+            await funding.set_mode(session, merchant_id=merchant, mode=mode, actor=ACTOR)
+        return {"funding": await _view(session, merchant, currency)}
+
+    done = _as_system(work, data, execute=execute)
+    _print(done, as_json, is_dry=mode is not None and not execute)
+
+
+def top_up(
+    merchant: MerchantOption,
+    amount: Annotated[str, typer.Option(metavar="FEN", help="In minor units: 100000 is 1,000.00 yuan.")],
+    reference: Annotated[
+        str, typer.Option(help="What names the money where it came in; the same again adds nothing.", metavar="TEXT")
+    ],
+    currency: CurrencyOption = "CNY",
+    execute: ExecuteOption = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Write down money that a merchant has paid in some other way than by a checkout."""
+    amount_minor = _minor(amount)
+    if not 1 <= len(reference.strip()) <= 64:
+        raise typer.BadParameter("1 to 64 characters", param_hint="--reference")
+
+    async def work(session: AsyncSession) -> dict[str, Any]:
+        account = await accounts.get(session, merchant_id=merchant)
+        is_new = await funding.top_up(
+            session,
+            merchant_id=merchant,
+            amount_minor=amount_minor,
+            currency=currency,
+            reference=reference.strip(),
+            actor=ACTOR,
+            now=clock.tenant_now(account.merchant.clock_offset_seconds),
+        )
+        return {"added": is_new, "amount_minor": amount_minor, "funding": await _view(session, merchant, currency)}
+
+    done = _as_system(work, data, execute=execute)
+    if not done["added"]:
+        say(f"{reference.strip()} was written down before; nothing is added.")
+    _print(done, as_json, is_dry=not execute)
+
+
+def _minor(amount: str) -> int:
+    """Digits alone: of `1000.50`, which the command line's own numbers round, nobody knows the unit."""
+    if not (amount.isascii() and amount.isdigit() and 0 < int(amount) <= MAX_MINOR):
+        raise typer.BadParameter("a whole number of minor units, above 0", param_hint="--amount")
+    return int(amount)
+
+
+def _as_system(
+    work: Callable[[AsyncSession], Awaitable[dict[str, Any]]], data: Path | None, *, execute: bool
+) -> dict[str, Any]:
+    async def main(resources: Resources) -> dict[str, Any]:
+        async with resources.db.system() as session:
+            done = await work(session)
+            if not execute:
+                await session.rollback()
+            return {"executed": execute, **done}
+
+    return environment.run(main, data)
+
+
+async def _view(session: AsyncSession, merchant_id: str, currency: str) -> dict[str, Any]:
+    account = await accounts.get(session, merchant_id=merchant_id)
+    found = await funding.standing(session, merchant_id=merchant_id, currency=currency)
+    now = clock.tenant_now(account.merchant.clock_offset_seconds)
+    return funding_view(found, merchant_id=merchant_id, now=now) | {"livemode": account.merchant.livemode}
+
+
+def _print(done: dict[str, Any], as_json: bool, *, is_dry: bool) -> None:
+    if as_json:
+        show_json(done)
+    else:
+        view = done["funding"]
+        rows = [(name.removesuffix("_minor").replace("_", " "), _cell(name, value)) for name, value in view.items()]
+        show_table("Funding", ["", view["currency"]], [row for row in rows if row[1] is not None])
+    if is_dry:
+        dry_run_notice()
+
+
+def _cell(name: str, value: Any) -> str | None:
+    if name.endswith("_minor"):
+        return yuan(value)
+    return str(value) if name in {"id", "mode"} else None

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     )
     registrations_per_hour: int = Field(default=20, ge=1, validation_alias="INVITREE_REGISTRATIONS_PER_HOUR")
     codes_per_hour: int = Field(default=120, ge=1, validation_alias="INVITREE_CODES_PER_HOUR")
+    sandbox_payments: Literal["test", "all"] = Field(default="test", validation_alias="INVITREE_SANDBOX_PAYMENTS")
     trusted_proxies: int = Field(default=0, ge=0, le=5, validation_alias="INVITREE_TRUSTED_PROXIES")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="INVITREE_LOG_LEVEL"
@@ -72,6 +73,11 @@ class Settings(BaseSettings):
         if self.sms_provider == "sandbox" and self.environment == "production":
             raise ValueError("INVITREE_SMS_PROVIDER=sandbox shows codes to whoever asks: production needs `http`")
         return self
+
+    @property
+    def sandbox_for_live(self) -> bool:
+        """Whether live merchants without a payment provider sell by the sandbox cashier, which takes no money."""
+        return self.environment == "development" or self.sandbox_payments == "all"
 
     @model_validator(mode="after")
     def _usable_secrets(self) -> Self:

@@ -14,9 +14,11 @@ from app.api.deps import ResourcesDep
 from app.campaigns import queries as campaign_queries
 from app.commissions import queries as commission_queries
 from app.db.pages import PageQuery
+from app.h5 import shop
 from app.h5.errors import form_text
 from app.h5.pages import redirect, render
 from app.h5.sessions import Visitor, require_session
+from app.h5.terms import CHECKOUT_STATUS
 from app.kit import people
 from app.kit.errors import InvitreeError, not_found
 from app.ledger import queries as ledger_queries
@@ -113,6 +115,8 @@ async def _page(own: Own, *, error: str = "", status: int = 200) -> Response:
         campaign=campaign,
         organiser=campaign.landing.get("organiser") or "",
         participant=participant,
+        shop=await shop.look(session, campaign=campaign, participant=participant),
+        checkout_status=CHECKOUT_STATUS,
         nickname=member.nickname or "好友",
         membership=membership and membership.ends_at,
         friends=friends,

@@ -43,6 +43,10 @@ def _moment(instant: datetime) -> str:
     return f"{clock.shanghai(instant):%Y-%m-%d %H:%M}"
 
 
+def _clock(instant: datetime) -> str:
+    return f"{clock.shanghai(instant):%H:%M}"
+
+
 def _mask_contact(typed: str) -> str:
     """As it was typed, which may be no phone number at all."""
     try:
@@ -63,6 +67,7 @@ def _environment() -> Environment:
     environment.filters.update(
         day=_day,
         moment=_moment,
+        clock=_clock,
         yuan=money.yuan,
         mask_contact=_mask_contact,
         reward_status=REWARD_STATUS.__getitem__,
@@ -74,9 +79,9 @@ def _environment() -> Environment:
 _ENVIRONMENT = _environment()
 
 
-def render(template: str, /, *, status: int = 200, **context: Any) -> Response:
+def render(template: str, /, *, status: int = 200, policy: str = POLICY, **context: Any) -> Response:
     body = _ENVIRONMENT.get_template(template).render({"organiser": "", **context})
-    headers = {"Content-Security-Policy": POLICY, "Content-Language": "zh-CN"}
+    headers = {"Content-Security-Policy": policy, "Content-Language": "zh-CN"}
     return Response(body, status, headers, "text/html; charset=utf-8")
 
 

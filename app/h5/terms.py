@@ -7,6 +7,14 @@ from collections.abc import Iterator
 from app.campaigns.document import CommissionLevel, CommissionRule, PromoterTier, SpecialRule
 from app.kit.money import yuan
 
+CHECKOUT_STATUS = {
+    "open": "待付款",
+    "paid": "已付款",
+    "expired": "已超时",
+    "failed": "未付成",
+    "refund_due": "退款中",
+    "refunded": "已退款",
+}
 _LEVELS = {1: "一级", 2: "二级"}
 
 

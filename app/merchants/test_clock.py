@@ -13,6 +13,7 @@ from app.commissions.service import release_all_due
 from app.kit import clock
 from app.kit.errors import Forbidden, Unprocessable
 from app.models import Merchant
+from app.orders.checkout import expire_all_due
 from app.rewards.service import grant_all_due
 
 # The column counts seconds in 31 bits, and instants of the API end with the year 2199.
@@ -42,5 +43,6 @@ async def _catch_up(session: AsyncSession, merchant_id: str, now: datetime) -> N
     """Everything that the worker would find due by now; money before days, as orders lock them."""
     while await turn_due(session, merchant_id=merchant_id, now=now):
         pass
+    await expire_all_due(session, merchant_id=merchant_id, now=now)
     await release_all_due(session, merchant_id=merchant_id, now=now)
     await grant_all_due(session, merchant_id=merchant_id, now=now)

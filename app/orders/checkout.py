@@ -14,6 +14,7 @@ from app.campaigns import stock
 from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Conflict, NotFound, not_found
+from app.ledger import funds
 from app.models import Campaign, Checkout, Participant
 from app.orders import checkout_rules as rules
 from app.orders import service
@@ -119,7 +120,8 @@ async def settle(session: AsyncSession, *, notice: Notice, now: datetime) -> Che
     if notice.state == "paid" and checkout.status in {"open", "expired", "failed"}:
         await _take_payment(session, checkout, notice, now)
     elif notice.state in {"failed", "closed"} and checkout.status == "open":
-        await _end(session, [checkout], "failed", reason=f"payment_{notice.state}")
+        is_late = notice.state == "closed" and checkout.expires_at <= now
+        await _end(session, [checkout], "expired" if is_late else "failed", reason=f"payment_{notice.state}")
     await session.flush()
     return checkout
 
@@ -143,6 +145,20 @@ async def _take_payment(session: AsyncSession, checkout: Checkout, notice: Notic
         checkout.due_at = now
     else:
         checkout.status, checkout.applied_at = "paid", now
+        await _fill_funds(session, checkout)
+
+
+async def _fill_funds(session: AsyncSession, checkout: Checkout) -> None:
+    """What customers pay in the tool is there to pay promoters with. Its lock comes after all others."""
+    await funds.received(
+        session,
+        merchant_id=checkout.merchant_id,
+        source="sale",
+        reference=checkout.id,
+        amount_minor=checkout.amount_minor,
+        currency=checkout.currency,
+        occurred_at=checkout.paid_at or checkout.created_at,
+    )
 
 
 async def _campaign(session: AsyncSession, checkout: Checkout) -> Campaign | None:
@@ -171,6 +187,12 @@ async def record_order(session: AsyncSession, *, checkout: Checkout, now: dateti
     )
     sale = Sale(checkout.id, checkout.quantity, reserved=checkout.reserved if is_held else None)
     await service.create(session, merchant_id=checkout.merchant_id, order=order, sale=sale, now=now)
+
+
+async def expire(session: AsyncSession, *, checkout: Checkout) -> None:
+    """One that the caller holds, and that nobody paid in time."""
+    await _end(session, [checkout], "expired", reason=None)
+    await session.flush()
 
 
 async def expire_due(session: AsyncSession, *, merchant_id: str, now: datetime, limit: int = AT_ONCE) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Literal
 
-from app.orders.providers.protocol import Notice
+from app.orders.providers.protocol import Notice, Way
 
 Purpose = Literal["order", "plan", "top_up"]
 Status = Literal["open", "paid", "expired", "failed", "refund_due", "refunded"]
@@ -33,6 +33,15 @@ def next_look(now: datetime, *, attempts: int, expires_at: datetime) -> datetime
 
 def next_refund_look(now: datetime, *, attempts: int) -> datetime:
     return now + REFUND_LOOKS[min(attempts, len(REFUND_LOOKS) - 1)]
+
+
+def way(provider: str, *, in_wechat: bool, has_openid: bool) -> Way | None:
+    """How a payer goes on from this browser; None where it cannot: WeChat's own pays by openid alone."""
+    if provider == "sandbox":
+        return "cashier"
+    if not in_wechat:
+        return "h5"
+    return "jsapi" if has_openid else None
 
 
 def misfit(notice: Notice, *, provider: str, amount_minor: int, currency: str, external_id: str | None) -> str | None:

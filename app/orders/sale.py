@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -10,6 +11,17 @@ from app.campaigns import stock
 from app.kit import ids
 from app.kit.errors import FieldError, Unprocessable
 from app.models import Campaign
+
+
+class Buying(Protocol):
+    """Who buys in which campaign: named by one of the two ids."""
+
+    @property
+    def campaign_id(self) -> str: ...
+    @property
+    def participant_id(self) -> str | None: ...
+    @property
+    def member_id(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)

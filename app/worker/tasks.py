@@ -7,7 +7,19 @@ from sqlalchemy import delete, func, text
 from app.models import IdempotencyKey, PhoneCode
 from app.referrals.phone_codes import SENDS_FORGOTTEN_AFTER
 from app.resources import Resources
-from app.worker import avatars, campaigns, commissions, counters, lag, payouts, posters, rewards, tracking, webhooks
+from app.worker import (
+    avatars,
+    campaigns,
+    checkouts,
+    commissions,
+    counters,
+    lag,
+    payouts,
+    posters,
+    rewards,
+    tracking,
+    webhooks,
+)
 from app.worker.loop import Task
 
 
@@ -34,6 +46,7 @@ TASKS = (
     Task("drop_old_events", tracking.drop_old_events, every_seconds=3600),
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
     Task("fetch_avatars", avatars.fetch_avatars, every_seconds=1),
+    Task("follow_checkouts", checkouts.follow_checkouts, every_seconds=0.5),
     Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
     Task("forget_event_origins", tracking.forget_event_origins, every_seconds=3600),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),
@@ -41,6 +54,7 @@ TASKS = (
     Task("forget_posters", posters.forget_posters, every_seconds=600),
     Task("grant_owed_rewards", rewards.grant_owed, every_seconds=2),
     Task("make_event_partitions", tracking.make_event_partitions, every_seconds=3600),
+    Task("notify_late", checkouts.notify_late, every_seconds=1),
     Task("release_holds", commissions.release_holds, every_seconds=2),
     Task("repair_counters", counters.repair_counters, every_seconds=0.5),
     Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=2),

@@ -9,21 +9,19 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.errors import Conflict, FieldError, Unprocessable
+from app.kit.rsa_keys import MIN_BITS
+from app.kit.rsa_keys import private_key as private_key
+from app.kit.rsa_keys import public_key as public_key
 from app.models import Payout, PayoutRail
 from app.payouts import acting
 from app.payouts.locks import lock_batches
 from app.payouts.rails import rules
 from app.payouts.rails.protocol import Kind
-
-MIN_BITS = 2_048
-_NO_KEY = f"not an RSA key of at least {MIN_BITS} bits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,28 +162,6 @@ def _account(settings: Settings) -> tuple[str | None, ...]:
 
 def kind_of(settings: Settings) -> Kind:
     return next(kind for kind, type_ in TYPES.items() if isinstance(settings, type_))
-
-
-def private_key(pem: str) -> RSAPrivateKey:
-    """ValueError where it is none of RSA with at least 2,048 bits."""
-    key = serialization.load_pem_private_key(_pem(pem, "PRIVATE KEY"), None)
-    if not isinstance(key, RSAPrivateKey) or key.key_size < MIN_BITS:
-        raise ValueError(_NO_KEY)
-    return key
-
-
-def public_key(pem: str) -> RSAPublicKey:
-    key = serialization.load_pem_public_key(_pem(pem, "PUBLIC KEY"))
-    if not isinstance(key, RSAPublicKey) or key.key_size < MIN_BITS:
-        raise ValueError(_NO_KEY)
-    return key
-
-
-def _pem(text: str, label: str) -> bytes:
-    """Providers' consoles give keys as bare base64 too."""
-    text = text.strip()
-    wrapped = text if text.startswith("-----") else f"-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"
-    return wrapped.encode()
 
 
 def _check_keys(settings: Settings) -> None:

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from app.api import payments
+from app.api.deps import PageDep, ResourcesDep, TenantDep
+from app.api.router import make_router
+from app.api.schemas import Answer, ListAnswer
+from app.orders import checkout_queries as queries
+from app.orders.checkout_views import notice_view
+
+router = make_router("payments")
+
+Provider = Literal["sandbox", "wechat"]
+
+
+class NoticeOut(Answer):
+    """A notification that its provider had signed and that did not fit. Nothing was recorded because of it."""
+
+    id: str
+    object: Literal["payment_notice"]
+    provider: Provider
+    code: Annotated[
+        Literal[
+            "checkout_not_found",
+            "amount_mismatch",
+            "currency_mismatch",
+            "merchant_mismatch",
+            "provider_mismatch",
+            "paid_twice",
+        ],
+        Field(description="`paid_twice`: another transaction paid for it before."),
+    ]
+    checkout_id: str | None
+    external_id: Annotated[str | None, Field(description="The provider's transaction.")]
+    amount_minor: int | None
+    currency: str | None
+    times: Annotated[int, Field(description="How often it came: providers repeat what is not acknowledged.")]
+    received_at: datetime
+    metadata: dict[str, Any]
+    created_at: datetime
+    livemode: bool
+
+
+class ReceivedOut(Answer):
+    code: Annotated[str, Field(examples=["SUCCESS"])]
+    message: str
+
+
+@router.get("/payment-notices", response_model=ListAnswer[NoticeOut])
+async def list_notices(tenant: TenantDep, page: PageDep) -> dict[str, Any]:
+    """Notifications of payment providers that were set aside, newest first."""
+    found = await queries.notices_page(tenant.session, merchant_id=tenant.merchant_id, query=page)
+    return tenant.show_page(found, notice_view)
+
+
+@router.post("/payment-notifications/{kind}/{merchant_id}", response_model=ReceivedOut)
+async def receive(
+    kind: Provider, merchant_id: Annotated[str, Path(max_length=64)], request: Request, resources: ResourcesDep
+) -> Response:
+    """For payment providers, who sign what they send. Answered as they want it: FAIL makes them send it again."""
+    told = await payments.hear(
+        resources, kind=kind, merchant_id=merchant_id, headers=request.headers, body=await request.body()
+    )
+    word = "SUCCESS" if told.code == "SUCCESS" else "FAIL"
+    return JSONResponse({"code": word, "message": told.code}, told.status)

@@ -1,0 +1,131 @@
+"""Checkouts whose provider has not told what became of them: claim, ask, record. Done by the worker, over all tenants.
+
+The calls stand between two transactions. A worker that dies in between lets its claim run out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit import clock
+from app.models import Checkout, Merchant, PaymentProvider
+from app.orders import checkout as checkouts
+from app.orders import checkout_rules as rules
+from app.orders.providers import credentials
+from app.orders.providers.protocol import Notice, Provider, RefundState, payment_key
+
+DUE = ("open", "refund_due")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One turn of one checkout. `number` guards its outcome: one that ran out must not overwrite a later one."""
+
+    merchant_id: str
+    checkout_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is to be asked. `is_over`: its time is, so that nobody may begin to pay it any more."""
+
+    claim: Claim
+    kind: str
+    row: PaymentProvider | None
+    refunding: bool
+    is_begun: bool
+    is_over: bool
+    amount_minor: int
+    currency: str
+    is_house: bool
+    now: datetime
+
+
+async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
+    """Take due checkouts for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
+    tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
+    due = (
+        select(Checkout.merchant_id, Checkout.id)
+        .join(Merchant, Merchant.id == Checkout.merchant_id)
+        .where(Checkout.due_at <= tenant_now, Checkout.status.in_(DUE))
+        .where(Checkout.leased_until.is_(None) | (Checkout.leased_until <= func.now()))
+        .order_by(Checkout.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Checkout)
+        .cte("due")
+    )
+    take = (
+        update(Checkout)
+        .where(Checkout.merchant_id == due.c.merchant_id, Checkout.id == due.c.id)
+        .values(attempts=Checkout.attempts + 1, leased_until=func.now() + timedelta(seconds=seconds))
+        .returning(Checkout.merchant_id, Checkout.id, Checkout.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    return [Claim(*row) for row in (await session.execute(take)).all()]
+
+
+async def prepare(session: AsyncSession, claim: Claim) -> Turn | None:
+    """None where the claim is not the newest one any more."""
+    checkout = await checkouts.get(session, merchant_id=claim.merchant_id, checkout_id=claim.checkout_id)
+    if checkout.attempts != claim.number or checkout.status not in DUE:
+        return None
+    merchant = await session.get_one(Merchant, claim.merchant_id)
+    now = clock.tenant_now(merchant.clock_offset_seconds)
+    return Turn(
+        claim,
+        kind=checkout.provider,
+        row=await credentials.find(session, merchant_id=claim.merchant_id),
+        refunding=checkout.status == "refund_due",
+        is_begun=checkout.started_at is not None,
+        is_over=checkout.expires_at <= now,
+        amount_minor=checkout.amount_minor,
+        currency=checkout.currency,
+        is_house=merchant.is_house,
+        now=now,
+    )
+
+
+async def ask(provider: Provider, turn: Turn) -> Notice:
+    """What became of the payment; once its time is over it is closed before it is given up."""
+    key = payment_key(turn.claim.checkout_id)
+    notice = await provider.query(key)
+    if turn.is_over and notice.state in {"waiting", "not_found"}:
+        await provider.close(key)
+        return await provider.query(key)
+    return notice
+
+
+async def go_on(session: AsyncSession, turn: Turn, notice: Notice | None) -> None:
+    """After a look that settled nothing; `notice` is None where the provider did not answer, or was not asked."""
+    checkout = await _newest(session, turn.claim)
+    if checkout is None or checkout.status != "open":
+        return
+    is_answered = not turn.is_begun or (notice is not None and notice.state != "unknown")
+    if turn.is_over and (is_answered or checkout.expires_at + rules.UNANSWERED_FOR <= turn.now):
+        await checkouts.expire(session, checkout=checkout)
+        return
+    checkout.due_at = rules.next_look(turn.now, attempts=checkout.attempts, expires_at=checkout.expires_at)
+    checkout.leased_until = None
+    await session.flush()
+
+
+async def refunded(session: AsyncSession, turn: Turn, state: RefundState) -> None:
+    checkout = await _newest(session, turn.claim)
+    if checkout is None or checkout.status != "refund_due":
+        return
+    checkout.leased_until = None
+    if state == "refunded":
+        checkout.status, checkout.refunded_at, checkout.due_at = "refunded", turn.now, None
+    else:
+        checkout.due_at = rules.next_refund_look(turn.now, attempts=checkout.attempts)
+    await session.flush()
+
+
+async def _newest(session: AsyncSession, claim: Claim) -> Checkout | None:
+    checkout = await checkouts.hold(session, merchant_id=claim.merchant_id, checkout_id=claim.checkout_id)
+    return checkout if checkout.attempts == claim.number else None

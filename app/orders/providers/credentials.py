@@ -1,0 +1,111 @@
+"""What a merchant has agreed with its payment providers: sealed, never shown again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from sqlalchemy import exists, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit import ids, rsa_keys
+from app.kit.errors import Conflict, FieldError, Unprocessable
+from app.models import AuditEntry, Checkout, PaymentProvider
+
+KIND = "wechat"
+
+
+@dataclass(frozen=True, slots=True)
+class WechatPaySettings:
+    """`serial_no` names the merchant's API certificate, `public_key_id` WeChat Pay's public key; keys are PEM.
+
+    `api_v3_key`: the 32 characters that notifications are encrypted with.
+    """
+
+    mch_id: str
+    app_id: str
+    serial_no: str
+    private_key: str = field(repr=False)
+    api_v3_key: str = field(repr=False)
+    public_key_id: str
+    public_key: str
+
+
+async def save(
+    session: AsyncSession, *, merchant_id: str, settings: WechatPaySettings, actor_id: str, now: datetime
+) -> PaymentProvider:
+    """In place of what was there. Unprocessable where a key cannot be read.
+
+    Conflict `payment_provider_in_use` where it is another account, while payments by the one before are open.
+    """
+    _check(settings)
+    await _require_same_account(session, merchant_id, settings)
+    row = {
+        "merchant_id": merchant_id,
+        "kind": KIND,
+        "settings": msgspec.json.encode(asdict(settings)).decode(),
+        "changed_at": now,
+    }
+    statement = insert(PaymentProvider).values(row | {"created_at": now})
+    changes = {name: statement.excluded[name] for name in ("settings", "changed_at")}
+    await session.execute(statement.on_conflict_do_update(index_elements=["merchant_id", "kind"], set_=changes))
+    audit = {"actor": actor_id, "action": "payment_provider.changed", "subject_id": merchant_id}
+    session.add(AuditEntry(merchant_id=merchant_id, id=ids.new("aud"), detail={"provider": KIND}, **audit))
+    await session.flush()
+    return await session.get_one(PaymentProvider, (merchant_id, KIND), populate_existing=True)
+
+
+async def find(session: AsyncSession, *, merchant_id: str) -> PaymentProvider | None:
+    return await session.get(PaymentProvider, (merchant_id, KIND))
+
+
+def read(row: PaymentProvider) -> WechatPaySettings:
+    return msgspec.json.decode(row.settings, type=WechatPaySettings)
+
+
+def view(row: PaymentProvider) -> dict[str, Any]:
+    """Names and numbers only; of a secret it says that it is there."""
+    settings = read(row)
+    return {
+        "id": row.kind,
+        "object": "payment_provider",
+        "kind": row.kind,
+        "settings": {
+            "mch_id": settings.mch_id,
+            "app_id": settings.app_id,
+            "serial_no": settings.serial_no,
+            "public_key_id": settings.public_key_id,
+            "private_key": "set",
+            "api_v3_key": "set",
+        },
+        "metadata": {},
+        "changed_at": row.changed_at,
+        "created_at": row.created_at,
+    }
+
+
+async def _require_same_account(session: AsyncSession, merchant_id: str, settings: WechatPaySettings) -> None:
+    stored = await session.get(PaymentProvider, (merchant_id, KIND), with_for_update=True, populate_existing=True)
+    if stored is None:
+        return
+    known = read(stored)
+    if (known.mch_id, known.app_id) == (settings.mch_id, settings.app_id):
+        return
+    under_way = Checkout.due_at.is_not(None), Checkout.started_at.is_not(None)
+    if await session.scalar(select(exists().where(Checkout.merchant_id == merchant_id, *under_way))):
+        detail = "Payments to the present account are under way: only its keys can be changed until they are settled."
+        raise Conflict("payment_provider_in_use", detail)
+
+
+def _check(settings: WechatPaySettings) -> None:
+    for name, load in (("private_key", rsa_keys.private_key), ("public_key", rsa_keys.public_key)):
+        try:
+            load(getattr(settings, name))
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            detail = f"should be a PEM key for RSA with at least {rsa_keys.MIN_BITS} bits, without a password"
+            error = FieldError(f"/{name}", "key_invalid", detail)
+            raise Unprocessable("payment_provider_key_invalid", f"{name}: {detail}", errors=[error]) from None

@@ -10,13 +10,15 @@ from app.campaigns import budget
 from app.campaigns import queries as campaigns
 from app.campaigns.rules import require_open
 from app.commissions import service as commissions
+from app.commissions.books import standing
 from app.commissions.rules import Part
 from app.commissions.views import part_view
 from app.db import outbox
 from app.kit import ids
 from app.kit.errors import not_found
+from app.kit.money import share
 from app.models import Campaign, Order, OrderLine, Participant
-from app.orders import queries, rules
+from app.orders import clearing, queries, rules
 from app.orders.locks import hold_external_order
 from app.orders.queries import OrderDetail
 from app.orders.refunds import apply_parked
@@ -24,6 +26,7 @@ from app.orders.rewarding import order_paid
 from app.orders.rules import NewLine, NewOrder
 from app.orders.sale import Buying, Sale, Sold, check_name, take_stock
 from app.orders.views import order_view
+from app.plans import queries as plans
 from app.referrals import queries as referrals
 
 
@@ -90,12 +93,15 @@ async def _keep(
     parts = plan.parts
     row = _row(campaign, buyer, order, sold, now)
     row.inviter_id = plan.inviter_id
+    row.platform_fee_bps = (await plans.standing(session, merchant_id=merchant_id, now=now)).platform_fee_bps
+    row.platform_fee_minor = share(order.amount_minor, row.platform_fee_bps)
     lines = [_line(row, line) for line in wanted]
     row.rule, row.explanation = document.commission.model_dump(mode="json"), _explanation(lines, parts, version)
     for rows in ([row], lines):  # the order first: its lines point to it
         session.add_all(rows)
         await session.flush()
     earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=document.commission, now=now)
+    await clearing.sold(session, order=row, earned=standing(earned), now=now)
     await budget.take(session, campaign=campaign, amount_minor=sum(one.amount_minor for one in earned))
     made = OrderDetail(row, lines, earned, [])
     await outbox.emit(session, merchant_id, "order.paid", order_view(made), at=now)
@@ -113,6 +119,7 @@ def _row(campaign: Campaign, buyer: Participant, order: NewOrder, sold: Sold, no
         content_hash=order.fingerprint(buyer.id),
         amount_minor=order.amount_minor,
         refunded_minor=0,
+        platform_fee_refunded_minor=0,
         shipping_minor=order.shipping_minor,
         tax_minor=order.tax_minor,
         currency=order.currency,

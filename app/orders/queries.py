@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -53,6 +53,15 @@ async def refund_by_external_id(session: AsyncSession, *, merchant_id: str, exte
     return (await session.scalars(statement)).one_or_none()
 
 
+async def get_refund(session: AsyncSession, *, merchant_id: str, refund_id: str) -> Refund:
+    return await get_row(session, Refund, merchant_id=merchant_id, row_id=refund_id, noun="refund")
+
+
+async def refunds_page(session: AsyncSession, *, merchant_id: str, query: PageQuery) -> Page[Refund]:
+    """Newest first, those whose order is not known yet among them."""
+    return await fetch_page(session, select(Refund).where(Refund.merchant_id == merchant_id), query)
+
+
 async def has_unrefunded_order(session: AsyncSession, *, merchant_id: str, participant_id: str) -> bool:
     statement = select(Order.id).where(
         Order.merchant_id == merchant_id, Order.participant_id == participant_id, Order.status != "refunded"
@@ -60,15 +69,9 @@ async def has_unrefunded_order(session: AsyncSession, *, merchant_id: str, parti
     return await session.scalar(statement.limit(1)) is not None
 
 
-async def find_page(
-    session: AsyncSession, *, merchant_id: str, query: PageQuery, equals: Mapping[str, str | None]
-) -> Page[OrderDetail]:
-    """Newest first; `equals` are filters by column name, None for no filter."""
-    statement = select(Order).where(Order.merchant_id == merchant_id)
-    for column, value in equals.items():
-        if value is not None:
-            statement = statement.where(getattr(Order, column) == value)
-    page = await fetch_page(session, statement, query)
+async def find_page(session: AsyncSession, *, merchant_id: str, query: PageQuery) -> Page[OrderDetail]:
+    """Newest first."""
+    page = await fetch_page(session, select(Order).where(Order.merchant_id == merchant_id), query)
     return Page(await _details(session, merchant_id, page.rows), page.next_cursor)
 
 

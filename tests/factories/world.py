@@ -25,12 +25,13 @@ from app.models import (
     WebhookEndpoint,
     Withdrawal,
 )
-from app.orders import selling
-from app.orders.selling import Wish
+from app.orders.refunds import refund_by_external_ids
+from app.orders.rules import NewRefund
 from app.payouts import exports
 from app.payouts import service as payouts
 from app.poster import BUILTIN
 from app.referrals import poster_jobs
+from app.referrals.poster_jobs import Wish
 from app.resources import Resources
 from tests.factories.campaigns import make_campaign, make_participant
 from tests.factories.merchants import MerchantFixture
@@ -45,8 +46,7 @@ async def make_world(resources: Resources, merchant: MerchantFixture, *, live: b
     async with resources.db.tenant(merchant_id) as session:
         people = await _people(session, merchant_id)
         now = {"now": clock.utcnow().isoformat()}
-        money = await _money(session, people, merchant_id) | await _checkout(session, people, merchant_id)
-        return now | people | money | await _things(session, merchant_id)
+        return now | people | await _money(session, people, merchant_id) | await _things(session, merchant_id)
 
 
 async def _people(session: AsyncSession, merchant_id: str) -> World:
@@ -70,7 +70,7 @@ async def _people(session: AsyncSession, merchant_id: str) -> World:
     session.add(referral)
     await session.flush()
     reward = await _reward(session, referral, promoter)
-    wish = poster_jobs.Wish([promoter.id], template_id=None, format="jpeg")
+    wish = Wish([promoter.id], template_id=None, format="jpeg")
     job = await poster_jobs.start(
         session, merchant_id=merchant_id, campaign_id=campaign.id, wish=wish, now=clock.utcnow()
     )
@@ -123,6 +123,13 @@ async def _money(session: AsyncSession, people: World, merchant_id: str) -> Worl
     withdrawal = await session.get_one(Withdrawal, (merchant_id, payout.withdrawal_id))
     commission = (await session.scalars(select(Commission).where(Commission.member_id == people["mbr"]))).one()
     order = await session.get_one(Order, (merchant_id, commission.order_id))
+    parked, _ = await refund_by_external_ids(
+        session,
+        merchant_id=merchant_id,
+        external_order_id=ids.new("ext"),
+        refund=NewRefund(ids.new("ext"), 1),
+        now=clock.utcnow(),
+    )
     await session.flush()
     return {
         "usr": maker,
@@ -135,15 +142,11 @@ async def _money(session: AsyncSession, people: World, merchant_id: str) -> Worl
         "pac": withdrawal.payee_account_id,
         "com": commission.id,
         "ord": order.id,
+        "rfd": parked.id,
         "external_order_id": order.external_order_id,
+        "external_refund_id": parked.external_refund_id,
         "external_payout_id": payout.external_id,
     }
-
-
-async def _checkout(session: AsyncSession, people: World, merchant_id: str) -> World:
-    wish = Wish(people["cmp"], participant_id=people["ptc2"])
-    made = await selling.sell(session, merchant_id=merchant_id, wish=wish, provider="sandbox", now=clock.utcnow())
-    return {"chk": made.id}
 
 
 async def _batch(session: AsyncSession, merchant_id: str, member_id: str, maker: str) -> Payout:

@@ -191,11 +191,12 @@ async def list_orders(
     external_order_id: Annotated[str | None, Query(max_length=128)] = None,
     campaign_id: Annotated[str, type_id("cmp")] | None = None,
     participant_id: Annotated[str, type_id("ptc")] | None = None,
+    member_id: Annotated[str, type_id("mbr")] | None = None,
 ) -> dict[str, Any]:
     """Orders, newest first."""
-    wanted = {"status": status, "external_order_id": external_order_id, "campaign_id": campaign_id}
-    wanted |= {"participant_id": participant_id}
-    found = await queries.find_page(tenant.session, merchant_id=tenant.merchant_id, query=page, equals=wanted)
+    buyer = {"participant_id": participant_id, "member_id": member_id}
+    query = page.filtered(status=status, external_order_id=external_order_id, campaign_id=campaign_id, **buyer)
+    found = await queries.find_page(tenant.session, merchant_id=tenant.merchant_id, query=query)
     shown = [_show(tenant, one) for one in found.rows]
     return tenant.show_page(Page(shown, found.next_cursor), dict)
 

@@ -3,19 +3,30 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Response, status
+from fastapi import Query, Response, status
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict, JsonValue
 
-from app.api.deps import MovesMoney, TenantDep
+from app.api.deps import MovesMoney, PageDep, TenantDep
 from app.api.router import make_router
-from app.api.schemas import AmountMinor, Answer, Body, CurrencyCode, ExternalId, Instant, NonNegativeMinor
-from app.orders import refunds
+from app.api.schemas import (
+    AmountMinor,
+    Answer,
+    Body,
+    CurrencyCode,
+    ExternalId,
+    Instant,
+    ListAnswer,
+    NonNegativeMinor,
+    type_id,
+)
+from app.orders import queries, refunds
 from app.orders.rules import NewLine, NewRefund
 from app.orders.views import refund_view
 
 router = make_router("refunds")
 
+RefundStatus = Literal["parked", "applied", "refused"]
 LINES: list[JsonValue] = [{"external_line_id": "1", "amount_minor": 2_900}]
 PARTIAL: JsonDict = {"external_refund_id": "r-2001", "amount_minor": 2_900}
 
@@ -63,12 +74,34 @@ class RefundOut(Answer):
     amount_minor: int
     currency: str | None
     lines: list[RefundLineOut]
-    status: Literal["parked", "applied", "refused"]
+    status: RefundStatus
     refusal: str | None
     refunded_at: datetime
     metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
+
+
+@router.get("/refunds", response_model=ListAnswer[RefundOut])
+async def list_refunds(
+    tenant: TenantDep,
+    page: PageDep,
+    status: RefundStatus | None = None,
+    order_id: Annotated[str, type_id("ord")] | None = None,
+    external_order_id: Annotated[str | None, Query(max_length=128)] = None,
+    external_refund_id: Annotated[str | None, Query(max_length=128)] = None,
+) -> dict[str, Any]:
+    """Refunds, newest first; `parked` are those whose order has not come yet."""
+    external = {"external_order_id": external_order_id, "external_refund_id": external_refund_id}
+    query = page.filtered(status=status, order_id=order_id, **external)
+    found = await queries.refunds_page(tenant.session, merchant_id=tenant.merchant_id, query=query)
+    return tenant.show_page(found, refund_view)
+
+
+@router.get("/refunds/{refund_id}", response_model=RefundOut)
+async def get_refund(refund_id: str, tenant: TenantDep) -> dict[str, Any]:
+    found = await queries.get_refund(tenant.session, merchant_id=tenant.merchant_id, refund_id=refund_id)
+    return tenant.show(refund_view(found))
 
 
 AGAIN: dict[int | str, dict[str, Any]] = {200: {"model": RefundOut, "description": "The same again: nothing new"}}

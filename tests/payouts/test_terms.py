@@ -32,9 +32,9 @@ async def agree(office: Office, agreed: Terms) -> None:
     await terms.change(office.session, merchant_id=office.merchant_id, actor_id=office.checker, terms=agreed, now=NOW)
 
 
-async def ask(office: Office, promoter: Participant, **values: int) -> str:
+async def ask(office: Office, promoter: Participant, fee_minor: int | None = None) -> str:
     made = await withdrawals.request(
-        office.session, merchant_id=office.merchant_id, member_id=promoter.member_id, now=NOW, **values
+        office.session, merchant_id=office.merchant_id, member_id=promoter.member_id, now=NOW, fee_minor=fee_minor
     )
     return made.id
 
@@ -151,7 +151,7 @@ async def test_an_operator_sets_no_terms(office: Office) -> None:
 async def test_a_cut_off_takes_only_what_was_asked_for_before(office: Office) -> None:
     early, late, silent = [await make_payable(office.session, office.merchant_id, 700 + n) for n in range(3)]
     await ask(office, early)
-    own = {"merchant_id": office.merchant_id, "member_id": late.member_id}
+    own: dict[str, Any] = {"merchant_id": office.merchant_id, "member_id": late.member_id}
     await withdrawals.request(office.session, **own, now=NOW + timedelta(hours=1))
     choice = Choice(requested_before=NOW + timedelta(hours=1))
     plan = await service.preview(office.session, merchant_id=office.merchant_id, choice=choice)
@@ -161,11 +161,8 @@ async def test_a_cut_off_takes_only_what_was_asked_for_before(office: Office) ->
     assert (batch.payout_count, batch.total_minor, batch.requested_before) == (1, 700, choice.requested_before)
     with pytest.raises(Conflict, match="nothing_to_pay"):
         await office.build(requested_before=choice.requested_before)
-    assert {each.member_id for each in (await preview_all(office))} == {late.member_id, silent.member_id}
-
-
-async def preview_all(office: Office) -> list[object]:
-    return list((await service.preview(office.session, merchant_id=office.merchant_id)).payouts)
+    rest = await service.preview(office.session, merchant_id=office.merchant_id)
+    assert {each.member_id for each in rest.payouts} == {late.member_id, silent.member_id}
 
 
 async def test_settings_quote_and_cut_off_by_api(

@@ -20,6 +20,7 @@ PATH_NAMES = {
     "asset_id": "$ast",
     "batch_id": "$bat",
     "campaign_id": "$cmp",
+    "checkout_id": "$chk",
     "delivery_id": "$dlv",
     "endpoint_id": "$whe",
     "job_id": "$job",
@@ -55,6 +56,8 @@ PAINT = {"stops": ["#0B6B57", "#3DB98B"], "angle": 90}
 PRIVATE_KEY, PUBLIC_KEY = private_pem(key_pair()), public_pem(key_pair())
 NAMES = ("mch_id", "app_id", "serial_no", "public_key_id", "job_type", "pay_for")
 RAIL = dict.fromkeys(NAMES, "x") | {"private_key": PRIVATE_KEY, "public_key": PUBLIC_KEY}
+PAYMENTS = dict.fromkeys(("mch_id", "app_id", "serial_no", "public_key_id"), "x")
+PAYMENTS |= {"private_key": PRIVATE_KEY, "public_key": PUBLIC_KEY, "api_v3_key": "0" * 32}
 TEMPLATE = {"name": "海报", "document": {"background": {"paint": PAINT, "asset": "$ast"}, "layers": [QR]}}
 
 
@@ -82,6 +85,9 @@ BODIES: dict[str, list[Any]] = {
         {"member": member, "invite_code": "$invite_code"} for member in MEMBERS
     ],
     "POST /v1/campaigns/{campaign_id}/posters": [{"participant_ids": ["$ptc"], "template_id": "$tpl"}],
+    "POST /v1/checkouts": [
+        {"campaign_id": "$cmp", buyer: place} for buyer, place in (("participant_id", "$ptc2"), ("member_id", "$mbr"))
+    ],
     "POST /v1/events": [[{"event_id": "$new", "type": "click", "invite_code": "$invite_code"}]],
     "POST /v1/members/{member_id}/payee-accounts": [
         {"kind": "alipay", "account": "zhang@example.com", "real_name": "张小明"}
@@ -108,6 +114,7 @@ BODIES: dict[str, list[Any]] = {
     "POST /v1/payout-batches/{batch_id}/cancel": [{"user_id": "$usr"}],
     "POST /v1/payout-batches/{batch_id}/export": [{"user_id": "$usr"}],
     "POST /v1/payout-batches/{batch_id}/send": [{"user_id": "$usr"}],
+    "PUT /v1/payment-providers/wechat": [PAYMENTS],
     "PUT /v1/payout-rails/alipay": [{"app_id": "1", "private_key": PRIVATE_KEY, "alipay_public_key": PUBLIC_KEY}],
     "PUT /v1/payout-rails/sandbox": [{"times_out_bps": 0}],
     "PUT /v1/payout-rails/wechat": [RAIL],
@@ -131,6 +138,7 @@ PUBLIC = frozenset(
     {
         "GET /healthz",
         "GET /readyz",
+        "POST /v1/payment-notifications/{kind}/{merchant_id}",
         "GET /i/{invite_code}",
         "GET /p/{invite_code}.jpg",
         "GET /v1/plans",

@@ -25,13 +25,14 @@ from app.models import (
     WebhookEndpoint,
     Withdrawal,
 )
+from app.orders import selling
 from app.orders.refunds import refund_by_external_ids
 from app.orders.rules import NewRefund
+from app.orders.selling import Wish
 from app.payouts import exports
 from app.payouts import service as payouts
 from app.poster import BUILTIN
 from app.referrals import poster_jobs
-from app.referrals.poster_jobs import Wish
 from app.resources import Resources
 from tests.factories.campaigns import make_campaign, make_participant
 from tests.factories.merchants import MerchantFixture
@@ -46,7 +47,8 @@ async def make_world(resources: Resources, merchant: MerchantFixture, *, live: b
     async with resources.db.tenant(merchant_id) as session:
         people = await _people(session, merchant_id)
         now = {"now": clock.utcnow().isoformat()}
-        return now | people | await _money(session, people, merchant_id) | await _things(session, merchant_id)
+        money = await _money(session, people, merchant_id) | await _checkout(session, people, merchant_id)
+        return now | people | money | await _things(session, merchant_id)
 
 
 async def _people(session: AsyncSession, merchant_id: str) -> World:
@@ -70,7 +72,7 @@ async def _people(session: AsyncSession, merchant_id: str) -> World:
     session.add(referral)
     await session.flush()
     reward = await _reward(session, referral, promoter)
-    wish = Wish([promoter.id], template_id=None, format="jpeg")
+    wish = poster_jobs.Wish([promoter.id], template_id=None, format="jpeg")
     job = await poster_jobs.start(
         session, merchant_id=merchant_id, campaign_id=campaign.id, wish=wish, now=clock.utcnow()
     )
@@ -147,6 +149,12 @@ async def _money(session: AsyncSession, people: World, merchant_id: str) -> Worl
         "external_refund_id": parked.external_refund_id,
         "external_payout_id": payout.external_id,
     }
+
+
+async def _checkout(session: AsyncSession, people: World, merchant_id: str) -> World:
+    wish = Wish(people["cmp"], participant_id=people["ptc2"])
+    made = await selling.sell(session, merchant_id=merchant_id, wish=wish, provider="sandbox", now=clock.utcnow())
+    return {"chk": made.id}
 
 
 async def _batch(session: AsyncSession, merchant_id: str, member_id: str, maker: str) -> Payout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -27,10 +28,18 @@ COLLECT_AFTER = (10_000, 20, 50)
 def create_server() -> FastAPI:
     """The application of a process that does nothing but serve."""
     app = create_app()
+    build_routes(app)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*COLLECT_AFTER)
     return app
+
+
+def build_routes(app: FastAPI) -> None:
+    """Now, and not when the first request asks for one: that takes a second, in which no link would lead on."""
+    nowhere: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "root_path": "", "headers": []}
+    for route in app.routes:
+        route.matches(nowhere)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:

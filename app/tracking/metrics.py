@@ -7,7 +7,12 @@ from prometheus_client import Counter, Gauge, Histogram
 EVENTS = Counter("invitree_tracking_events_total", "Events by what became of them", ["outcome"])
 LOST = Counter("invitree_tracking_lost_total", "Events that neither Redis nor Postgres took")
 BATCH = Histogram("invitree_tracking_batch_events", "Events in a batch", buckets=(1, 3, 10, 30, 100, 300, 1000))
-ACK_SECONDS = Histogram("invitree_tracking_ack_seconds", "Time until a store had a batch", ["store"])
+ACK_SECONDS = Histogram(
+    "invitree_tracking_ack_seconds",
+    "Time until a store had a batch",
+    ["store"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3),
+)
 BREAKER_OPEN = Gauge("invitree_tracking_breaker_open", "1 while events bypass Redis", ["shard"])
 BYPASSES = Counter("invitree_tracking_bypasses_total", "Times that events began to bypass Redis", ["shard"])
 LAG_SECONDS = Gauge("invitree_tracking_lag_seconds", "Age of the oldest entry that is not in Postgres", ["shard"])

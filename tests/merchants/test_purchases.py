@@ -14,7 +14,7 @@ from app.campaigns import queries as campaign_queries
 from app.campaigns import service as campaigns
 from app.campaigns.document import CommissionLevel, CommissionRule
 from app.campaigns.drafting import CampaignFields
-from app.kit import clock
+from app.kit import clock, ids
 from app.kit.errors import Conflict, NotFound
 from app.ledger import funds
 from app.merchants import buying, purchases
@@ -22,6 +22,7 @@ from app.merchants import house as houses
 from app.models import AuditEntry, Campaign, Checkout, Commission, MembershipGrant, Merchant, Order
 from app.plans import queries as plans
 from app.resources import Resources
+from tests.factories.shops import make_shop
 from tests.merchants.conftest import House, Registered
 
 DAY = timedelta(days=1)
@@ -216,3 +217,30 @@ async def test_a_top_up_is_the_merchants_funds_once(house: House, resources: Res
         async with resources.db.tenant(merchant.id(live=live)) as session:
             found = await funds.available(session, merchant_id=merchant.id(live=live), currency="CNY")
         assert found.available_minor == 50_000
+
+
+async def test_orders_are_charged_by_the_plan_in_force_when_they_are_recorded(
+    house: House, resources: Resources
+) -> None:
+    merchant = await house.register()
+    async with resources.db.tenant(merchant.test_id) as session:
+        shop = await make_shop(session, merchant.test_id)
+
+    async def fee() -> tuple[int, int]:
+        key, paid_at = {"Idempotency-Key": ids.new("key")}, (await shop_time(merchant.test)).isoformat()
+        answer = await merchant.test.post("/v1/orders", json=shop.order(paid_at=paid_at), headers=key)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["platform_fee_bps"], answer.json()["platform_fee_minor"]
+
+    assert await fee() == (100, 59)
+    await house.buy(merchant.test_id)
+    assert await fee() == (60, 35)
+    await move_clock(merchant.test, 31)
+    assert await fee() == (100, 59)
+    funding = (await merchant.test.get("/v1/merchant/funding")).json()
+    assert (funding["owed_fees_minor"], funding["available_minor"]) == (153, -153)
+
+
+async def shop_time(api: httpx.AsyncClient) -> datetime:
+    moved = await api.post("/v1/test-clock", json={"advance_seconds": 1})
+    return datetime.fromisoformat(moved.json()["now"])

@@ -26,6 +26,7 @@ from app.main import create_app
 from app.resources import Resources
 from app.settings import get_settings
 from tests.factories import MerchantFixture, make_merchant
+from tests.factories.merchants import BASE_URL, client_by
 from tests.factories.servers import chosen
 
 # How long an example takes says how busy the machine is, not whether the code is right.
@@ -77,9 +78,15 @@ def resources(app: FastAPI) -> Resources:
 
 
 @pytest.fixture
-async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client without a key; faults of the server come out as they are."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://t.invitree.cn") as client:
+def transport(app: FastAPI) -> httpx.AsyncBaseTransport:
+    """The application itself; faults of the server come out as they are."""
+    return httpx.ASGITransport(app)
+
+
+@pytest.fixture
+async def http(transport: httpx.AsyncBaseTransport) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
         yield client
 
 
@@ -95,15 +102,15 @@ async def merchant(resources: Resources) -> MerchantFixture:
 
 
 @pytest.fixture
-async def api(app: FastAPI, merchant: MerchantFixture) -> AsyncIterator[httpx.AsyncClient]:
+async def api(transport: httpx.AsyncBaseTransport, merchant: MerchantFixture) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the merchant's test key."""
-    async with merchant.client(app) as client:
+    async with client_by(transport, merchant.test_key) as client:
         yield client
 
 
 @pytest.fixture
-async def live_api(app: FastAPI, merchant: MerchantFixture) -> AsyncIterator[httpx.AsyncClient]:
-    async with merchant.client(app, live=True) as client:
+async def live_api(transport: httpx.AsyncBaseTransport, merchant: MerchantFixture) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_by(transport, merchant.live_key) as client:
         yield client
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from app.kit import logging
 from app.tracking import metrics
@@ -22,27 +21,30 @@ MOST_BATCHES = 64
 
 log = logging.get(__name__)
 # For each hit in turn whether it was new.
-Record = Callable[[Sequence[Hit]], Awaitable[list[bool]]]
+News = list[bool]
+Record = Callable[[Sequence[Hit]], Awaitable[News]]
+# Told once, of one's own hits; None where no store took them.
+Tell = Callable[[News | None], None]
 
 
 class NotRecordedError(Exception):
     """No store took the events."""
 
 
-class Acknowledgement(asyncio.Future[list[bool] | None]):
-    """For each hit of a batch whether it was new; None where no store took them. All callers of the batch share it."""
-
-    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - as the future has it
-        """Never: one who goes away would take it from all the others. That task ends when the batch has."""
-        return False
-
-
 class _Batch:
-    __slots__ = ("done", "hits")
+    __slots__ = ("callers", "hits")
 
     def __init__(self) -> None:
         self.hits: list[Hit] = []
-        self.done = Acknowledgement()
+        self.callers: list[tuple[int, int, Tell]] = []
+
+    def tell(self, new: News | None) -> None:
+        """Everybody of their own: whatever one of them does with it, the others hear it, too."""
+        for first, behind, tell in self.callers:
+            try:
+                tell(None if new is None else new[first:behind])
+            except Exception:
+                log.exception("caller_not_told")
 
 
 class Batcher:
@@ -53,47 +55,53 @@ class Batcher:
         self._waiting: deque[_Batch] = deque()
         self._sender: asyncio.Task[None] | None = None
 
-    def put(self, hit: Hit) -> Acknowledgement:
-        """Hand in one hit; what is given back is the whole batch's."""
-        batch = self._room_for(1)
-        batch.hits.append(hit)
-        return batch.done
-
-    async def add(self, hits: Sequence[Hit]) -> list[bool]:
-        """For each hit whether it was new; NotRecordedError where nobody took them."""
+    def put(self, hits: Sequence[Hit], tell: Tell) -> None:
+        """Hand in what is to be recorded; `tell` is called when that is done, or given up."""
         batch = self._room_for(len(hits))
+        if batch is None:
+            tell(None)
+            return
         first = len(batch.hits)
         batch.hits += hits
-        new = await batch.done
+        batch.callers.append((first, len(batch.hits), tell))
+
+    async def add(self, hits: Sequence[Hit]) -> News:
+        """For each hit whether it was new; NotRecordedError where nobody took them."""
+        told: asyncio.Future[News | None] = asyncio.get_running_loop().create_future()
+        # Whoever went away meanwhile is not there to be told.
+        self.put(hits, lambda new: None if told.done() else told.set_result(new))
+        new = await told
         if new is None:
             raise NotRecordedError
-        return new[first : first + len(hits)]
+        return new
 
     async def close(self) -> None:
         """Wait until what was handed in is recorded or given up."""
         if self._sender is not None:
             await self._sender
 
-    def _room_for(self, events: int) -> _Batch:
+    def _room_for(self, events: int) -> _Batch | None:
         """The batch that gathers; another one behind it where these would be too many."""
         if self._waiting and len(self._waiting[-1].hits) + events <= MOST_EVENTS:
             return self._waiting[-1]
-        batch = _Batch()
         if len(self._waiting) >= MOST_BATCHES:
-            batch.done.set_result(None)
-            return batch
+            return None
+        batch = _Batch()
         self._waiting.append(batch)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_all())
         return batch
 
     async def _send_all(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             await _gathered(self._waiting[0].hits)
             batch = self._waiting.popleft()
-            batch.done.set_result(await self._send(batch.hits))
+            new = await self._send(batch.hits)
+            # A turn later: the next batch is on its way to the store meanwhile.
+            loop.call_soon(batch.tell, new)
 
-    async def _send(self, hits: list[Hit]) -> list[bool] | None:
+    async def _send(self, hits: list[Hit]) -> News | None:
         metrics.BATCH.observe(len(hits))
         try:
             return await self._record(hits)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from app.kit import ids
 from app.kit.errors import Unavailable
 from app.tracking import bots, metrics, rules
-from app.tracking.batcher import NotRecordedError
+from app.tracking.batcher import News, NotRecordedError
 from app.tracking.codes import Answer, CodeCache, Destination
 from app.tracking.hits import Hit
 from app.tracking.items import EventIn, EventOut, instant_us
 from app.tracking.links import MOST_AGENT
 from app.tracking.tracker import Tracker
 
+# What to record of an item, or why it is not.
+Judgement = Hit | EventOut
 _REJECTED = metrics.EVENTS.labels("rejected")
 _REFUSALS = {
     "occurred_at_in_the_future": "Events of the last 48 hours are taken.",
@@ -27,28 +31,66 @@ async def take(
 ) -> list[EventOut]:
     """An answer for each item in turn, when what was taken is recorded. Unavailable where no store takes it.
 
-    Items whose code cannot be looked up now are to be sent again; where that is all of them, its error is raised.
+    Items whose code cannot be looked up just now are to be sent again; where that is all of them, it is the error.
+
     `received_us` is by the real clock, in microseconds since 1970.
     """
     destinations = await _find(tracker.codes, events)
     faults = [destination for destination in destinations if isinstance(destination, Exception)]
     if faults and len(faults) == len(events):
         raise faults[0].with_traceback(None)
-    judged = [
-        await _judge(tracker, event, destination, merchant_id, received_us) if isinstance(event, EventIn) else event
-        for event, destination in zip(events, destinations, strict=True)
-    ]
-    hits = [entry for entry in judged if isinstance(entry, Hit)]
+    judged: list[Judgement] = []
+    for event, destination in zip(events, destinations, strict=True):
+        judgement = _judge(tracker, event, destination, merchant_id, received_us)
+        if isinstance(judgement, Hit) and isinstance(destination, Destination) and (given := _channel(event)):
+            channel = await tracker.channel(destination.campaign, given)
+            judgement = msgspec.structs.replace(judgement, channel=channel)
+        judged.append(judgement)
     try:
-        new = iter(await tracker.record(hits))
+        new: News | None = await tracker.record(hits_of(judged))
     except NotRecordedError:
+        new = None
+    return told(judged, new)
+
+
+def judge_at_once(
+    tracker: Tracker, events: Sequence[EventIn | EventOut], *, merchant_id: str, received_us: int
+) -> list[Judgement] | None:
+    """As `take` begins; None where something has to be looked up first."""
+    judged: list[Judgement] = []
+    for event in events:
+        destination = tracker.codes.get(event.invite_code) if isinstance(event, EventIn) else None
+        if not (isinstance(event, EventIn) and isinstance(destination, Destination)):
+            return None
+        judgement = _judge(tracker, event, destination, merchant_id, received_us)
+        if isinstance(judgement, Hit) and event.channel:
+            channel = tracker.channels.at_hand(destination.campaign, rules.channel_of(event.channel))
+            if channel is None:
+                return None
+            judgement = msgspec.structs.replace(judgement, channel=channel)
+        judged.append(judgement)
+    return judged
+
+
+def hits_of(judged: Iterable[Judgement]) -> list[Hit]:
+    return [entry for entry in judged if isinstance(entry, Hit)]
+
+
+def told(judged: Sequence[Judgement], new: News | None) -> list[EventOut]:
+    """As `take` ends, with what became of the hits among them; Unavailable where no store took those."""
+    if new is None:
         raise Unavailable(
             "events_not_recorded", "No store takes events now; send them again as they are.", retry_after=2
-        ) from None
-    answers = [_told(entry, is_new=next(new)) if isinstance(entry, Hit) else entry for entry in judged]
-    if len(hits) < len(answers):
-        _REJECTED.inc(len(answers) - len(hits))
+        )
+    news = iter(new)
+    answers = [_told(entry, is_new=next(news)) if isinstance(entry, Hit) else entry for entry in judged]
+    if len(new) < len(answers):
+        _REJECTED.inc(len(answers) - len(new))
     return answers
+
+
+def _channel(event: EventIn | EventOut) -> str | None:
+    return event.channel if isinstance(event, EventIn) else None
 
 
 async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[Answer]:
@@ -66,10 +108,12 @@ async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[
     return [None if code is None else by_code.get(code) for code in wanted]
 
 
-async def _judge(
-    tracker: Tracker, event: EventIn, destination: Answer, merchant_id: str, received_us: int
-) -> Hit | EventOut:
-    """What to record, or why not. Another merchant's code answers like one that does not exist."""
+def _judge(
+    tracker: Tracker, event: EventIn | EventOut, destination: Answer, merchant_id: str, received_us: int
+) -> Judgement:
+    """What to record, as of no channel, or why not. Another merchant's code answers like one that does not exist."""
+    if isinstance(event, EventOut):
+        return event
     if isinstance(destination, Exception):
         return _rejected(event, "temporarily_unavailable", "The invite code cannot be looked up now; send this again.")
     if destination is None or destination.merchant_id != merchant_id:
@@ -88,7 +132,7 @@ async def _judge(
         target=destination.target,
         kind=event.type,
         outcome=outcome,
-        channel=await tracker.channel(destination.campaign, event.channel) if event.channel else rules.DIRECT,
+        channel=rules.DIRECT,
         occurred_us=min(occurred_us, now_us),
         received_us=received_us,
         visitor=_visitor(tracker, event, destination),

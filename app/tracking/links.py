@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -10,8 +9,9 @@ from msgspec import Struct
 from app.kit import ids, logging
 from app.kit.errors import not_found
 from app.tracking import bots, metrics, rules
+from app.tracking.batcher import NotRecordedError
 from app.tracking.codes import MISS, Destination
-from app.tracking.hits import Hit, day_of
+from app.tracking.hits import Hit, Outcome, day_of
 from app.tracking.tracker import Tracker
 
 log = logging.get(__name__)
@@ -19,7 +19,7 @@ MOST_AGENT = bots.MOST_KEPT
 MOST_ADDRESS = 64
 
 
-class Visit(Struct, frozen=True):
+class Visit(Struct, frozen=True, gc=False):
     """What a request says: `cookie` and `channel` as they came, `is_bot` by method, headers and agent.
 
     `user_agent` is at most `MOST_AGENT` long.
@@ -34,35 +34,67 @@ class Visit(Struct, frozen=True):
     user_agent: str
 
 
-class Opened(NamedTuple):
-    """`event_id` is None where nothing was counted; `cookie` where none is to be set."""
+class Opened(Struct, frozen=True, gc=False):
+    """Where it leads; `hit` is None where nothing is to be counted, `cookie` where none is to be set."""
 
     location: str
-    event_id: str | None = None
+    hit: Hit | None = None
     cookie: str | None = None
 
 
-async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
-    """Where the link leads, when the visit is recorded. NotFound `invite_code_not_found`.
+async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> tuple[Opened, str | None]:
+    """Where the link leads, when the visit is recorded, and as which event. NotFound `invite_code_not_found`.
 
     `now_us` is by the real clock, in microseconds since 1970.
     """
+    destination = await _find(tracker, visit.code)
+    channel = rules.DIRECT
+    if visit.channel:
+        # For people alone: what counts as nothing, and crawlers, take up none of a campaign's names.
+        is_human = _outcome(destination, visit, now_us) == "human"
+        channel = await tracker.channel(destination.campaign, visit.channel, is_new_allowed=is_human)
+    opened = _open(tracker, visit, destination, channel, now_us)
+    if opened.hit is None:
+        return opened, None
+    try:
+        await tracker.record([opened.hit])
+    except NotRecordedError:
+        return opened, event_of(opened.hit, is_recorded=False)
+    return opened, event_of(opened.hit, is_recorded=True)
+
+
+def open_at_once(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened | None:
+    """What is to be recorded, where nothing has to be looked up first."""
     destination = tracker.codes.get(visit.code)
     if destination is None or destination is MISS:
-        destination = await _find(tracker, visit.code)
+        return None
+    channel = rules.DIRECT
+    if visit.channel:
+        known = tracker.channels.at_hand(destination.campaign, rules.channel_of(visit.channel))
+        if known is None:
+            return None
+        channel = known
+    return _open(tracker, visit, destination, channel, now_us)
+
+
+def event_of(hit: Hit, *, is_recorded: bool) -> str | None:
+    """The event that a hit has become. A friend whose click no store took is led on all the same."""
+    if is_recorded:
+        return ids.encode("evt", hit.id)
+    metrics.LOST.inc()
+    log.warning("click_lost", participant=str(hit.target.participant_id))
+    return None
+
+
+def _open(tracker: Tracker, visit: Visit, destination: Destination, channel: str, now_us: int) -> Opened:
     location = destination.landing
     if visit.channel:
         location = f"{location}&ch={quote(rules.channel_of(visit.channel))}"
-    facts = destination.campaign.facts
-    occurred_us = now_us + facts.clock_offset_seconds * 1_000_000
-    outcome = facts.life.outcome(occurred_us, bot=visit.is_bot)
+    outcome = _outcome(destination, visit, now_us)
     if outcome is None:
         return Opened(location)
-    # Only now, and for people alone: what counts as nothing, and crawlers, take up none of a campaign's names.
-    channel = rules.DIRECT
-    if visit.channel:
-        channel = await tracker.channel(destination.campaign, visit.channel, is_new_allowed=outcome == "human")
-    visitor = tracker.visitors.recognise(
+    occurred_us = _tenants(destination, now_us)
+    counted, cookie = tracker.visitors.recognise(
         cookie=visit.cookie, address=visit.address, user_agent=visit.user_agent, day=day_of(occurred_us)
     )
     hit = Hit(
@@ -73,17 +105,20 @@ async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened:
         channel=channel,
         occurred_us=occurred_us,
         received_us=now_us,
-        visitor=visitor.counted,
+        visitor=counted,
         address=visit.address[:MOST_ADDRESS],
         user_agent=visit.user_agent,
     )
-    cookie = None if visit.is_bot else visitor.cookie
-    if await tracker.record_one(hit) is not None:
-        return Opened(location, ids.encode("evt", hit.id), cookie)
-    # No store took it: a friend is led on all the same.
-    metrics.LOST.inc()
-    log.warning("click_lost", participant=str(hit.target.participant_id))
-    return Opened(location, None, cookie)
+    return Opened(location, hit, None if visit.is_bot else cookie)
+
+
+def _outcome(destination: Destination, visit: Visit, now_us: int) -> Outcome | None:
+    return destination.campaign.facts.life.outcome(_tenants(destination, now_us), bot=visit.is_bot)
+
+
+def _tenants(destination: Destination, now_us: int) -> int:
+    """The instant by the clock of whose link it is."""
+    return now_us + destination.campaign.facts.clock_offset_seconds * 1_000_000
 
 
 async def _find(tracker: Tracker, given: str) -> Destination:

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.db.session import Database
 from app.tracking import lookup, metrics, rules
-from app.tracking.batcher import Acknowledgement, Batcher
+from app.tracking.batcher import Batcher, Tell
 from app.tracking.channels import Channels
 from app.tracking.codes import CodeCache, KnownCampaign
 from app.tracking.figures import Figures
@@ -43,10 +43,17 @@ class Tracker:
             return known or rules.OTHER
         return await self.channels.find(campaign, name)
 
-    def record_one(self, hit: Hit) -> Acknowledgement:
-        """A hit whose id is our own, and so new; to be awaited: None where no store has it."""
-        shard = 0 if self.shards == 1 else shard_of(hit.target.campaign_id, self.shards)
-        return self._batchers[shard].put(hit)
+    def hand_in(self, hits: Sequence[Hit], tell: Tell) -> bool:
+        """As `record`, for who need not wait: `tell` hears for each hit whether it was new, None where no store took
+        them. False, with nothing done, where they are of several shards.
+        """
+        shard = 0
+        if self.shards > 1:
+            shard, *others = {shard_of(hit.target.campaign_id, self.shards) for hit in hits} or {0}
+            if others:
+                return False
+        self._batchers[shard].put(hits, tell)
+        return True
 
     async def record(self, hits: Sequence[Hit]) -> list[bool]:
         """For each hit whether it was new, when it is recorded for good. NotRecordedError where no store took one."""

@@ -6,16 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from app.api import protocol
-from app.api.hot.answers import send_whole
-from app.api.protocol import MOST_HEAD, BoundedProtocol
+from app.api.protocol import MOST_HEAD, BoundedProtocol, Exchange, Headers, ShortWay
 from app.cli.api import API
+from tests.factories.served import served
 
 START = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "
 
@@ -23,34 +21,45 @@ START = b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: "
 HEAD = b"HTTP/1.1 302 Found\r\nlocation: /there\r\ncontent-length: 4\r\n"
 
 
-async def served(scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["path"] == "/whole":
-        await send_whole(scope, send, HEAD.decode(), b"body")
-        return
-    if scope["path"] == "/body":
-        whole = protocol.whole_body(scope)
-        told = b"not yet" if whole is None else whole
-        assert protocol.answer(scope, b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(told), told)
-        return
-    if scope["path"] == "/usual":
-        headers = [(b"location", b"/there"), (b"content-length", b"4")]
-        await send({"type": "http.response.start", "status": 302, "headers": headers})
-        await send({"type": "http.response.body", "body": b"body"})
-        return
-    size = len(await Request(scope, receive).body())
-    await PlainTextResponse(f"served after {size}")(scope, receive, send)
+class Application:
+    """Takes what is asked of `/short…` the shorter way; `later` keeps them until they are let go."""
+
+    def __init__(self) -> None:
+        self.kept: asyncio.Queue[Exchange] = asyncio.Queue()
+        self.taken: list[tuple[bytes, bytes]] = []
+
+    def short_way(self, url: bytes) -> ShortWay | None:
+        return self.take if url.startswith(b"/short") else None
+
+    def take(self, exchange: Exchange, method: bytes, url: bytes, _headers: Headers, body: bytes) -> bool:
+        if url == b"/short/left":
+            return False
+        self.taken.append((method, body))
+        if url == b"/short/later":
+            self.kept.put_nowait(exchange)
+        else:
+            exchange.answer(HEAD, b"body")
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/usual":
+            headers = [(b"location", b"/there"), (b"content-length", b"4")]
+            await send({"type": "http.response.start", "status": 302, "headers": headers})
+            await send({"type": "http.response.body", "body": b"body"})
+            return
+        size = len(await Request(scope, receive).body())
+        await PlainTextResponse(f"served after {size}")(scope, receive, send)
 
 
 @pytest.fixture
-async def port() -> AsyncIterator[int]:
-    config = uvicorn.Config(served, http=BoundedProtocol, lifespan="off", log_level="critical")
-    config.load()
-    state = ServerState()
-    state.default_headers = [(b"date", b"Sun, 22 Nov 2026 00:00:00 GMT")]
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: BoundedProtocol(config, state, {}), "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+def application() -> Application:
+    return Application()
+
+
+@pytest.fixture
+async def port(application: Application) -> AsyncIterator[int]:
+    async with served(application) as found:
+        yield found
 
 
 async def answer_to(port: int, *pieces: bytes, more: bytes = b"") -> bytes:
@@ -59,6 +68,8 @@ async def answer_to(port: int, *pieces: bytes, more: bytes = b"") -> bytes:
     for piece in pieces:
         writer.write(piece)
         await writer.drain()
+        for _ in range(5):  # turns of the loop, in which the server reads this piece before the next one comes
+            await asyncio.sleep(0)
     answer = asyncio.create_task(reader.read())
     try:
         for _ in range(500 if more else 0):
@@ -116,36 +127,83 @@ async def test_a_head_that_never_comes_ends(
     "request_",
     [
         "GET {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        "HEAD {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        "GET {} HTTP/1.0\r\n\r\n",
         "GET {0} HTTP/1.1\r\nHost: x\r\n\r\nGET {0} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
         "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab",
     ],
-    ids=["get", "head", "1.0", "two at once", "with a body"],
+    ids=["get", "two at once", "with a body"],
 )
-async def test_a_whole_answer_is_what_the_usual_one_is(port: int, request_: str) -> None:
-    whole, usual = [await answer_to(port, request_.format(path).encode()) for path in ("/whole", "/usual")]
+async def test_a_short_answer_is_what_the_usual_one_is(port: int, application: Application, request_: str) -> None:
+    short, usual = [await answer_to(port, request_.format(path).encode()) for path in ("/short", "/usual")]
     # The headers may come in another order.
-    assert sorted(whole.splitlines()) == sorted(usual.splitlines())
-    assert whole.startswith(b"HTTP/1.1 302 Found\r\n")
-    assert whole.endswith(usual.rpartition(b"\r\n\r\n")[2])
+    assert sorted(short.splitlines()) == sorted(usual.splitlines())
+    assert short.startswith(b"HTTP/1.1 302 Found\r\n")
+    assert short.endswith(usual.rpartition(b"\r\n\r\n")[2])
+    assert application.taken
 
 
-async def test_a_kept_connection_serves_on_after_a_whole_answer(port: int) -> None:
+async def test_a_kept_connection_serves_on_after_a_short_answer(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):
-        writer.write(b"GET /whole HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"connection" not in head
         assert await reader.readexactly(4) == b"body"
     writer.close()
 
 
-async def test_a_body_that_came_with_its_head_is_at_hand(port: int) -> None:
-    head = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nConnection: close\r\n\r\n"
-    assert (await answer_to(port, head + b"abcd")).endswith(b"\r\n\r\nabcd")
-    assert (await answer_to(port, head + b"ab")).endswith(b"\r\n\r\nnot yet")
+CLOSE = b"Host: x\r\nConnection: close\r\n"
 
 
-async def test_another_server_is_answered_as_usual() -> None:
-    assert not protocol.answer({"type": "http", "method": "GET"}, HEAD, b"body")
+@pytest.mark.parametrize(
+    ("pieces", "size"),
+    [
+        ((b"GET /short HTTP/1.0\r\n\r\n",), 0),
+        ((b"GET /short/left HTTP/1.1\r\n" + CLOSE + b"\r\n",), 0),
+        ((b"GET /short HTTP/1.1\r\nUpgrade: websocket\r\nHost: x\r\nConnection: close, upgrade\r\n\r\n",), 0),
+        ((b"POST /short/left HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\n\r\nabcd",), 4),
+        ((b"POST /short HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\n\r\nab", b"cd"), 4),
+        ((b"POST /short HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\n\r\n", b"abcd"), 4),
+        ((b"POST /short HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\nabcd",), 4),
+    ],
+    ids=["1.0", "left", "upgrade", "left with a body", "body in pieces", "body after its head", "expecting"],
+)
+async def test_what_is_not_simple_is_served_as_usual(
+    port: int, application: Application, pieces: tuple[bytes, ...], size: int
+) -> None:
+    said = await answer_to(port, *pieces)
+    assert said.endswith(b"served after %d" % size)
+    assert not application.taken
+
+
+async def test_who_asks_on_before_the_answer_is_answered_in_turn(port: int, application: Application) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    asked = (b"GET /short/later HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /usual HTTP/1.1\r\nHost: x\r\n\r\n")
+    last = b"GET /short HTTP/1.1\r\n" + CLOSE + b"\r\n"
+    writer.write(b"".join(asked) + last)
+    kept = await application.kept.get()
+    kept.answer(HEAD.replace(b"/there", b"/first"), b"body")
+    said = await asyncio.wait_for(reader.read(), 5)
+    assert [line for line in said.split(b"\r\n") if line.startswith(b"location")] == [
+        b"location: /first",
+        b"location: /there",
+    ]
+    assert said.endswith(b"served after 0")
+    writer.close()
+
+
+async def test_an_answer_to_who_has_gone_is_dropped(port: int, application: Application) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /short/later HTTP/1.1\r\nHost: x\r\n\r\n")
+    kept = await application.kept.get()
+    writer.transport.abort()
+    # Another connection's answer comes after this one's end was noticed.
+    assert await answer_to(port, b"GET /short HTTP/1.1\r\n" + CLOSE + b"\r\n")
+    kept.answer(HEAD, b"body")
+    with pytest.raises(RuntimeError, match="twice"):
+        kept.answer(HEAD, b"body")
+
+
+async def test_a_server_that_counts_requests_itself_offers_no_shorter_way(application: Application) -> None:
+    async with served(application, limit_concurrency=9) as port:
+        said = await answer_to(port, b"GET /short HTTP/1.1\r\n" + CLOSE + b"\r\n")
+    assert said.endswith(b"served after 0")

@@ -89,4 +89,4 @@ async def test_what_a_caller_writes_into_the_header_itself_does_not_help(strict:
 def test_the_caller_is_the_last_hop_that_our_proxies_did_not_write(proxies: int, forwarded: str, expected: str) -> None:
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     scope: dict[str, Any] = {"type": "http", "headers": headers, "client": ("198.51.100.1", 40_000)}
-    assert client_address(scope, proxies) == expected
+    assert client_address(scope["client"], scope["headers"], proxies) == expected

@@ -32,9 +32,11 @@ class MerchantFixture:
 
 
 def client_with(app: FastAPI, secret: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url=BASE_URL, headers={"Authorization": f"Bearer {secret}"}
-    )
+    return client_by(httpx.ASGITransport(app), secret)
+
+
+def client_by(transport: httpx.AsyncBaseTransport, secret: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=transport, base_url=BASE_URL, headers={"Authorization": f"Bearer {secret}"})
 
 
 async def make_merchant(resources: Resources, *, name: str = "清茶书社") -> MerchantFixture:

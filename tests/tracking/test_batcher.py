@@ -79,7 +79,9 @@ async def test_where_too_many_batches_wait_who_comes_is_told_at_once(monkeypatch
     await asyncio.sleep(0)
     with pytest.raises(NotRecordedError):
         await batcher.add(full)
-    assert await batcher.put(hit(2)) is None
+    heard: list[list[bool] | None] = []
+    batcher.put([hit(2)], heard.append)
+    assert heard == [None]
     store.open.set()
     assert [len(answer) for answer in await asyncio.gather(*waiting)] == [MOST_EVENTS] * 2
 
@@ -105,6 +107,17 @@ async def test_a_caller_that_goes_away_disturbs_no_other() -> None:
     store.open.set()
     assert await stays == [True]
     assert store.batches == [2]
+
+
+async def test_a_caller_that_fails_at_its_news_disturbs_no_other() -> None:
+    store = Store()
+    batcher = Batcher(store.record)
+
+    def fail(new: list[bool] | None) -> None:
+        raise RuntimeError(new)
+
+    batcher.put([hit(1)], fail)
+    assert await batcher.add([hit(2)]) == [True]
 
 
 async def test_closing_waits_for_what_is_on_its_way() -> None:

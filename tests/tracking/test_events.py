@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from app.kit import clock
 from app.resources import Resources
 from app.tracking import fallback
 from app.tracking.keys import shard_of
 from tests.factories import MerchantFixture, make_merchant
+from tests.factories.served import WAYS, way_to
 from tests.factories.tracking import WECHAT, Link, drain_all, make_hit, make_link, stored
+
+
+@pytest.fixture(params=WAYS)
+async def transport(request: pytest.FixtureRequest, app: FastAPI) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    async with way_to(app, request.param) as found:
+        yield found
 
 
 def item(link: Link, event_id: str, **values: Any) -> dict[str, Any]:

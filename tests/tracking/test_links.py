@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from app.kit import clock
 from app.resources import Resources
 from app.tracking import visitors
 from tests.factories import MerchantFixture
+from tests.factories.served import WAYS, way_to
 from tests.factories.tracking import WECHAT, Link, make_link, settle
 
 CHROME = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36"
+
+
+@pytest.fixture(params=WAYS)
+async def transport(request: pytest.FixtureRequest, app: FastAPI) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    async with way_to(app, request.param) as found:
+        yield found
 
 
 async def open_link(http: httpx.AsyncClient, link: Link, query: str = "", **headers: str) -> httpx.Response:

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import Scope, Send
 
-from app.api.protocol import answer
 from app.kit import ids
 
-Headers = list[tuple[bytes, bytes]]
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}").fullmatch
 
 
@@ -27,15 +25,8 @@ def rendered(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return b"".join(b"%b: %b\r\n" % pair for pair in headers).decode("latin-1")
 
 
-async def send_whole(scope: Scope, send: Send, head: str, body: bytes = b"") -> None:
+async def send_whole(scope: Scope, send: Send, head: bytes, body: bytes = b"") -> None:
     """`head` from `HTTP/1.1` up to the blank line, without `date` and `connection`, which are the server's."""
-    raw = head.encode("latin-1")
-    if not answer(scope, raw, body):
-        await send_usual(scope, send, raw, body)
-
-
-async def send_usual(scope: Scope, send: Send, head: bytes, body: bytes = b"") -> None:
-    """As `send_whole`, header by header, where that is not to be had."""
     status, *lines = head.split(b"\r\n")[:-1]
     headers = [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
     await send({"type": "http.response.start", "status": int(status[9:12]), "headers": headers})

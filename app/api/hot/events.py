@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -16,14 +17,16 @@ from app.api.hot.answers import rendered, request_id, send_whole
 from app.api.hot.detour import Detour
 from app.api.hot.keys import KeyCache
 from app.api.middleware import MAX_BODY, Incoming
-from app.api.protocol import whole_body
-from app.kit.errors import FieldError, Unprocessable
+from app.api.protocol import Exchange, Headers
+from app.kit.errors import FieldError, InvitreeError, Unavailable, Unprocessable
 from app.resources import Resources
 from app.settings import get_keyring
 from app.tracking import intake, items
+from app.tracking.batcher import News
 from app.tracking.items import MOST_ITEMS, EventIn, EventOut
 
 EVENTS = "/v1/events"
+_URL = EVENTS.encode()
 T = TypeVar("T")
 
 
@@ -31,7 +34,7 @@ class EventsOut(msgspec.Struct, frozen=True, kw_only=True):
     """An answer for each item, in their order."""
 
     object: str = "list"
-    data: list[EventOut]
+    data: Sequence[EventOut]
     livemode: bool
 
 
@@ -43,33 +46,75 @@ class Events:
         self._tracker, self._detour = resources.tracker, detour
         self._keys = KeyCache(resources.db, get_keyring())
         always = [(b"content-type", b"application/json"), *detour.edge.defaults.items()]
-        self._head = f"HTTP/1.1 200 OK\r\n{rendered(always)}"
+        self._always = f"HTTP/1.1 200 OK\r\n{rendered(always)}"
+
+    def at_once(self, exchange: Exchange, method: bytes, url: bytes, raw_headers: Headers, body: bytes) -> bool:
+        """The shorter way of a delivery that is known to be welcome, of events for which nothing is to be looked up."""
+        started = time.perf_counter()
+        if method != b"POST" or url != _URL:
+            return False
+        headers = dict(raw_headers)
+        principal = self._keys.at_hand(headers.get(b"authorization"))
+        if principal is None or not principal.may("write"):
+            return False
+        try:
+            given = read(body, headers.get(b"content-type", b""))
+        except InvitreeError:
+            return False
+        received_us = time.time_ns() // 1_000
+        judged = intake.judge_at_once(self._tracker, given, merchant_id=principal.merchant_id, received_us=received_us)
+        if judged is None or not (hits := intake.hits_of(judged)):
+            return False
+        tell = partial(self._recorded, exchange, judged, raw_headers, principal.livemode, started)
+        return self._tracker.hand_in(hits, tell)
+
+    def _recorded(
+        self,
+        exchange: Exchange,
+        judged: Sequence[intake.Judgement],
+        raw_headers: Headers,
+        livemode: bool,
+        started: float,
+        new: News | None,
+    ) -> None:
+        try:
+            answers = intake.told(judged, new)
+        except Unavailable as error:
+            self._detour.refuse_from_here(error, exchange, "POST", raw_headers)
+            return
+        exchange.answer(*self._answer(answers, dict(raw_headers), livemode=livemode))
+        self._detour.count("POST", 200, started)
+
+    def _answer(
+        self, answers: Sequence[EventOut], headers: Mapping[bytes, bytes], *, livemode: bool
+    ) -> tuple[bytes, bytes]:
+        """Head and body."""
+        body = _encode(EventsOut(data=answers, livemode=livemode))
+        own = f"content-length: {len(body)}\r\nrequest-id: {request_id(headers, None)}\r\n"
+        return f"{self._always}{own}".encode("latin-1"), body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         try:
             self._detour.check(scope)
-            body = await self._take(scope, headers, receive)
+            answers, livemode = await self._take(headers, receive)
         except Exception as error:  # noqa: BLE001 - it is told and logged there
             await self._detour.refuse(error, scope, receive, send)
             return
-        own = f"content-length: {len(body)}\r\nrequest-id: {request_id(headers, None)}\r\n"
-        await send_whole(scope, send, self._head + own, body)
+        head, body = self._answer(answers, headers, livemode=livemode)
+        await send_whole(scope, send, head, body)
         self._detour.count("POST", 200, started)
 
-    async def _take(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    async def _take(self, headers: Mapping[bytes, bytes], receive: Receive) -> tuple[Sequence[EventOut], bool]:
+        """An answer for each event, and whether they are live ones."""
         principal = await self._keys.find(headers.get(b"authorization"))
         require_scope(principal, "write")
-        # Mostly it came with the head; what may be late is waited for under a time-out, which costs more than the rest.
-        body = whole_body(scope)
-        if body is None or len(body) > MAX_BODY:
-            body = await _body(receive, headers)
-        given = read(body, headers.get(b"content-type", b""))
+        given = read(await _body(receive, headers), headers.get(b"content-type", b""))
         answers = await intake.take(
             self._tracker, given, merchant_id=principal.merchant_id, received_us=time.time_ns() // 1_000
         )
-        return _encode(EventsOut(data=answers, livemode=principal.livemode))
+        return answers, principal.livemode
 
 
 async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:

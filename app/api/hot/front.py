@@ -12,6 +12,7 @@ from app.api.hot.detour import Detour
 from app.api.hot.events import EVENTS, Events
 from app.api.hot.invite_link import INVITE_LINKS, InviteLinks
 from app.api.middleware import Edge
+from app.api.protocol import ShortWay
 from app.resources import Resources
 
 
@@ -23,6 +24,12 @@ class Front(FastAPI):
         self.state.resources = resources
         self._events = Events(resources, Detour(edge, EVENTS, ("POST",)))
         self._invite_links = InviteLinks(resources, Detour(edge, INVITE_LINKS, ("GET", "HEAD")))
+
+    def short_way(self, url: bytes) -> ShortWay | None:
+        """As the server's protocol asks for it."""
+        if url.startswith(b"/i/"):
+            return self._invite_links.at_once
+        return self._events.at_once if url.startswith(b"/v1/events") else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import lru_cache, partial
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
@@ -11,13 +12,15 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from app.api.errors import asks_for_json
-from app.api.hot.answers import rendered, request_id, send_usual, send_whole
+from app.api.hot.answers import rendered, request_id, send_whole
 from app.api.hot.detour import Detour, nul_byte
-from app.api.protocol import answer
+from app.api.protocol import Exchange, Headers
 from app.api.ratelimit import client_address
-from app.kit.errors import NotFound, not_found
+from app.kit.errors import InvitreeError, NotFound, not_found
 from app.resources import Resources
 from app.tracking import bots, links, visitors
+from app.tracking.batcher import News
+from app.tracking.hits import Hit
 from app.tracking.links import Opened, Visit
 
 INVITE_LINKS = "/i/{invite_code}"
@@ -40,70 +43,105 @@ class InviteLinks:
         self._always = "content-length: 0\r\n" + rendered(detour.edge.defaults.items())
         self._unknown = _unknown_page(detour)
 
+    def at_once(self, exchange: Exchange, method: bytes, url: bytes, raw_headers: Headers, body: bytes) -> bool:
+        """The shorter way of a visit for which nothing has to be looked up, and which is not refused."""
+        started = time.perf_counter()
+        if method != b"GET" or body or b"#" in url:
+            return False
+        path, _, query = url.partition(b"?")
+        headers, address = dict(raw_headers), client_address(exchange.client, raw_headers, self._proxies)
+        try:
+            visit = self._read("GET", str(path[3:], "latin-1"), query, headers, address)
+        except InvitreeError:
+            return False
+        opened = links.open_at_once(self._tracker, visit, now_us=time.time_ns() // 1_000)
+        if opened is None:
+            return False
+        if opened.hit is None:
+            self._lead_on(exchange, opened, None, headers, started)
+            return True
+        return self._tracker.hand_in(
+            (opened.hit,), partial(self._recorded, exchange, opened, opened.hit, headers, started)
+        )
+
+    def _recorded(
+        self,
+        exchange: Exchange,
+        opened: Opened,
+        hit: Hit,
+        headers: Mapping[bytes, bytes],
+        started: float,
+        new: News | None,
+    ) -> None:
+        event_id = links.event_of(hit, is_recorded=new is not None)
+        self._lead_on(exchange, opened, event_id, headers, started)
+
+    def _lead_on(
+        self,
+        exchange: Exchange,
+        opened: Opened,
+        event_id: str | None,
+        headers: Mapping[bytes, bytes],
+        started: float,
+    ) -> None:
+        exchange.answer(self._head(opened, event_id, headers))
+        self._detour.count("GET", 302, started)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         headers = dict(scope["headers"])
         try:
-            opened = await links.open_link(self._tracker, self._read(scope, headers), now_us=time.time_ns() // 1_000)
+            self._detour.check(scope)
+            address = client_address(scope["client"], scope["headers"], self._proxies)
+            visit = self._read(scope["method"], scope["path"][3:], scope["query_string"], headers, address)
+            opened, event_id = await links.open_link(self._tracker, visit, now_us=time.time_ns() // 1_000)
         except Exception as error:  # noqa: BLE001 - it is told and logged there
-            if isinstance(error, NotFound) and b"%00" in scope["raw_path"]:
-                error = nul_byte()
             if isinstance(error, NotFound) and not asks_for_json(headers.get(b"accept", b"").decode("latin-1")):
                 await self._show_unknown(scope, headers, send, started)
             else:
                 await self._detour.refuse(error, scope, receive, send)
             return
-        head = self._head(opened, headers).encode("latin-1")
-        if not answer(scope, head, b""):
-            await send_usual(scope, send, head)
+        await send_whole(scope, send, self._head(opened, event_id, headers))
         self._detour.count(scope["method"], 302, started)
 
-    def _read(self, scope: Scope, headers: dict[bytes, bytes]) -> Visit:
-        method = scope["method"]
-        if method != "GET" and method != "HEAD":
-            self._detour.check(scope)
+    def _read(self, method: str, code: str, raw_query: bytes, headers: Mapping[bytes, bytes], address: str) -> Visit:
         agent = bots.agent_of(headers.get(b"user-agent", b""))
-        query = _query(scope["query_string"])
+        query = _query(raw_query)
         cookie = headers.get(b"cookie")
         return Visit(
-            code=scope["path"][3:],
+            code=code,
             is_scan=query.is_scan,
             is_bot=agent.is_bot or method == "HEAD" or bots.is_prefetch(headers),
             channel=query.channel,
             cookie=None if cookie is None else _visitor_cookie(cookie),
-            address=self._address(scope, headers.get(b"x-forwarded-for")),
+            address=address,
             user_agent=agent.text,
         )
 
-    def _address(self, scope: Scope, said: bytes | None) -> str:
-        """As `client_address` has it, with what nearly all requests say at a glance."""
-        if self._proxies == 1 and said and b"," not in said and b" " not in said:
-            return str(said, "latin-1")
-        return client_address(scope, self._proxies)
-
-    def _head(self, opened: Opened, headers: dict[bytes, bytes]) -> str:
-        event_id = opened.event_id
+    def _head(self, opened: Opened, event_id: str | None, headers: Mapping[bytes, bytes]) -> bytes:
         counted = "" if event_id is None else f"event-id: {event_id}\r\n"
         if opened.cookie is not None:
             counted = f"{counted}set-cookie: {_COOKIE}{opened.cookie}{self._attributes}\r\n"
         # One number names both: the request, and the event that it was.
         named = request_id(headers, event_id and event_id[4:])
-        location = opened.location
-        return f"HTTP/1.1 302 Found\r\nlocation: {location}\r\n{counted}request-id: {named}\r\n{self._always}"
+        head = f"HTTP/1.1 302 Found\r\nlocation: {opened.location}\r\n{counted}request-id: {named}\r\n{self._always}"
+        return head.encode("latin-1")
 
     async def _show_unknown(self, scope: Scope, headers: dict[bytes, bytes], send: Send, started: float) -> None:
         """The page is the same for everybody: whoever tries codes out costs no more than this."""
         head, body = self._unknown
-        await send_whole(scope, send, f"{head}request-id: {request_id(headers, None)}\r\n", body)
+        named = f"request-id: {request_id(headers, None)}\r\n".encode("latin-1")
+        await send_whole(scope, send, head + named, body)
         self._detour.count(scope["method"], 404, started)
 
 
-def _unknown_page(detour: Detour) -> tuple[str, bytes]:
+def _unknown_page(detour: Detour) -> tuple[bytes, bytes]:
     scope = {"type": "http", "method": "GET", "path": "/i/", "query_string": b"", "headers": [], "state": {}}
     response = detour.edge.tell(Request(scope), not_found("invite_code"))
     present = {name for name, _ in response.raw_headers}
     defaults = [pair for pair in detour.edge.defaults.items() if pair[0] not in present]
-    return f"HTTP/1.1 404 Not Found\r\n{rendered([*response.raw_headers, *defaults])}", bytes(response.body)
+    head = f"HTTP/1.1 404 Not Found\r\n{rendered([*response.raw_headers, *defaults])}"
+    return head.encode("latin-1"), bytes(response.body)
 
 
 def _query(raw: bytes) -> Query:

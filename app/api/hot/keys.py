@@ -37,10 +37,14 @@ class KeyCache:
 
     async def find(self, header: bytes | None) -> Principal:
         """Unauthorized `api_key_missing` or `api_key_invalid`."""
+        return self.at_hand(header) or await self._ask(header or b"")
+
+    def at_hand(self, header: bytes | None) -> Principal | None:
+        """As `find`; None where it has to ask."""
         known = self._known.get(header or b"")
         if known is not None and self._clock() - known.read_at < FRESH_SECONDS:
             return known.principal
-        return await self._ask(header or b"")
+        return None
 
     async def _ask(self, header: bytes) -> Principal:
         """One question for all who wait, whoever of them leaves meanwhile."""

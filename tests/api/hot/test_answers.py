@@ -15,12 +15,20 @@ from starlette.types import Message
 
 from app.api import middleware
 from app.resources import Resources
+from app.tracking.recorder import Recorder
 from tests.factories import MerchantFixture
+from tests.factories.served import WAYS, way_to
 from tests.factories.tracking import WECHAT, Link, make_link
 
 PHONE = {"User-Agent": WECHAT, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Content-Type": "application/json"}
 EVENTS = "/v1/events"
+
+
+@pytest.fixture(params=WAYS)
+async def transport(request: pytest.FixtureRequest, app: FastAPI) -> AsyncIterator[httpx.AsyncBaseTransport]:
+    async with way_to(app, request.param) as found:
+        yield found
 
 
 @pytest.fixture
@@ -148,14 +156,18 @@ async def test_a_body_in_pieces_is_put_together(api: httpx.AsyncClient, link: Li
     assert answer.json()["data"] == [{"event_id": "a", "status": "accepted"}]
 
 
-async def test_a_body_that_does_not_come_is_given_up(api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_come_is_given_up(
+    app: FastAPI, merchant: MerchantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.05)
 
     async def drip() -> AsyncIterator[bytes]:
         yield b"["
         await asyncio.Event().wait()
 
-    answer = await api.post(EVENTS, content=drip(), headers=JSON)
+    # A client on a socket would wait for its own body before it reads an answer.
+    async with merchant.client(app) as api:
+        answer = await api.post(EVENTS, content=drip(), headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (400, "body_too_slow")
 
 
@@ -204,3 +216,25 @@ async def test_what_cannot_be_stored_spoils_its_own_item_alone(api: httpx.AsyncC
         ("deep", "rejected", "json_too_deep"),
         (None, "rejected", "nul_byte"),
     ]
+
+
+async def test_while_no_store_takes_events_friends_are_led_on_and_servers_told_to_come_again(
+    http: httpx.AsyncClient, api: httpx.AsyncClient, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = {"event_id": "a", "type": "click", "invite_code": link.code}
+    await api.post(EVENTS, json=[event])  # its code and its key are known from here on
+
+    async def refuse(*_: object) -> list[bool]:
+        raise ConnectionError("no store")
+
+    monkeypatch.setattr(Recorder, "record", refuse)
+    led_on = await http.get(link.path, headers=PHONE)
+    assert (led_on.status_code, led_on.headers["location"]) == (302, f"/h5/c/{link.campaign_id}?code={link.code}")
+    assert "event-id" not in led_on.headers
+    before = counted("POST", EVENTS, 503)
+    refused = await api.post(EVENTS, json=[event], headers={"Request-Id": "trace-4711-abc"})
+    assert (refused.status_code, refused.json()["code"]) == (503, "events_not_recorded")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert (refused.headers["request-id"], refused.headers["retry-after"]) == ("trace-4711-abc", "2")
+    assert refused.headers["x-content-type-options"] == "nosniff"
+    assert counted("POST", EVENTS, 503) == before + 1

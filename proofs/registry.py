@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from proofs import crash_points, fuzz, kill, payout, posters, race_signup, redis_away, seeded_bugs, tenants
+from proofs import (
+    commission_split,
+    crash_points,
+    fuzz,
+    kill,
+    ledger_machine,
+    payout,
+    posters,
+    race_signup,
+    redis_away,
+    seeded_bugs,
+    tenants,
+)
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 
@@ -16,4 +28,6 @@ PROOFS: tuple[Entry[Finding], ...] = (
     seeded_bugs.PROOF,
     posters.PROOF,
     payout.PROOF,
+    ledger_machine.PROOF,
+    commission_split.PROOF,
 )

@@ -1,0 +1,1 @@
+"""What the proofs about money share: a desk to move it at, and what must hold of it afterwards."""

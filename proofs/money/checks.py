@@ -1,0 +1,119 @@
+"""What must hold of a tenant's money at any moment, by an arithmetic of its own and by `ledger verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import TextClause, text
+
+from app.kit import ids
+from app.ledger.verify import verify as verify_ledger
+from app.resources import Resources
+
+# Of every line, by level, as tests.factories.campaigns has it.
+RATES = {1: 3_000, 2: 1_000}
+
+_LEVELS = ", ".join(f"({level}, {bps}::bigint)" for level, bps in RATES.items())
+_ACCOUNTS = """
+    SELECT a.id, a.kind, a.member_id, a.order_id, a.balance_minor, coalesce(sum(e.amount_minor), 0)::bigint AS moved
+    FROM ledger_accounts a LEFT JOIN ledger_entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+    WHERE a.merchant_id = :merchant GROUP BY a.merchant_id, a.id
+"""
+# A part of a whole is floored once; a refund takes it back by the differences of the floored part of what is refunded.
+_KEPT = f"""
+    SELECT l.order_id, l.id AS line_id, r.level, l.amount_minor * r.bps / 10000
+           - CASE WHEN l.refunded_minor = l.amount_minor THEN l.amount_minor * r.bps / 10000
+                  ELSE (l.amount_minor * r.bps / 10000) * l.refunded_minor / l.amount_minor END AS minor
+    FROM order_lines l CROSS JOIN (VALUES {_LEVELS}) r (level, bps) WHERE l.merchant_id = :merchant
+"""
+_FEES = """
+    SELECT coalesce(sum(fee - CASE WHEN refunded_minor = amount_minor THEN fee ELSE fee * refunded_minor / amount_minor
+                        END), 0)::bigint
+    FROM (SELECT *, amount_minor * platform_fee_bps / 10000 AS fee FROM orders WHERE merchant_id = :merchant) o
+"""
+
+# Each row is a fault.
+_CHECKS: Mapping[str, TextClause] = {
+    name: text(statement)
+    for name, statement in {
+        "transactions that do not sum to zero": """
+            SELECT transaction_id, sum(amount_minor) FROM ledger_entries WHERE merchant_id = :merchant
+            GROUP BY transaction_id, currency HAVING sum(amount_minor) <> 0 OR count(*) < 2""",
+        "balances beside their entries": f"""
+            SELECT kind, balance_minor, moved FROM ({_ACCOUNTS}) a
+            WHERE balance_minor IS NOT NULL AND balance_minor <> moved""",
+        "balances below zero": f"""
+            SELECT kind, moved FROM ({_ACCOUNTS}) a WHERE moved < 0 AND kind NOT IN (
+                'member_payable', 'merchant_sales', 'merchant_deposits', 'customer_payments', 'merchant_proceeds',
+                'merchant_commission')""",
+        "buckets beside the commissions of their status": f"""
+            SELECT coalesce(a.kind, c.kind), a.moved, c.minor FROM
+                (SELECT * FROM ({_ACCOUNTS}) a WHERE member_id IS NOT NULL AND moved <> 0) a
+            FULL JOIN (SELECT member_id, 'member_' || status AS kind, sum(amount_minor) AS minor FROM commissions
+                       WHERE merchant_id = :merchant AND status NOT IN ('reversed', 'rejected')
+                       GROUP BY 1, 2 HAVING sum(amount_minor) <> 0) c ON c.member_id = a.member_id AND c.kind = a.kind
+            WHERE a.moved IS DISTINCT FROM c.minor""",
+        "orders that are not shared out": f"""
+            SELECT o.id, a.moved FROM orders o LEFT JOIN ({_ACCOUNTS}) a ON a.order_id = o.id
+            WHERE o.merchant_id = :merchant AND a.moved IS DISTINCT FROM 0""",
+        "commissions beside their arithmetic": f"""
+            SELECT k.line_id, k.level, k.minor, c.minor FROM ({_KEPT}) k
+            LEFT JOIN (SELECT line_id, level, sum(amount_minor) AS minor FROM commissions WHERE merchant_id = :merchant
+                       GROUP BY 1, 2) c ON c.line_id = k.line_id AND c.level = k.level
+            WHERE k.minor <> coalesce(c.minor, 0)""",
+        "places of the merchant's money beside its orders": f"""
+            WITH places AS (SELECT kind, sum(moved) AS minor FROM ({_ACCOUNTS}) a GROUP BY kind),
+                 sold AS (SELECT coalesce(sum(amount_minor - refunded_minor), 0) AS minor FROM orders
+                          WHERE merchant_id = :merchant),
+                 kept AS (SELECT coalesce(sum(minor), 0) AS minor FROM ({_KEPT}) k),
+                 fees AS (SELECT ({_FEES}) AS minor)
+            SELECT wanted.kind, wanted.minor, p.minor FROM (
+                SELECT 'merchant_sales' AS kind, -sold.minor AS minor FROM sold
+                UNION ALL SELECT 'platform_fee', minor FROM fees
+                UNION ALL SELECT 'merchant_proceeds', sold.minor - kept.minor - fees.minor FROM sold, kept, fees) wanted
+            LEFT JOIN places p USING (kind) WHERE wanted.minor <> coalesce(p.minor, 0)""",
+        "members' money beside the commissions kept": f"""
+            WITH kept AS (SELECT coalesce(sum(minor), 0) AS minor FROM ({_KEPT}) k)
+            SELECT kept.minor, sum(moved) FROM ({_ACCOUNTS}) a, kept WHERE member_id IS NOT NULL
+            GROUP BY kept.minor HAVING kept.minor <> sum(moved)""",
+        "refunds beside their orders": """
+            SELECT o.id, o.refunded_minor, r.minor, l.minor FROM orders o
+            LEFT JOIN (SELECT order_id, sum(amount_minor) AS minor FROM refunds
+                       WHERE merchant_id = :merchant AND status = 'applied' GROUP BY 1) r ON r.order_id = o.id
+            LEFT JOIN (SELECT order_id, sum(refunded_minor) AS minor FROM order_lines WHERE merchant_id = :merchant
+                       GROUP BY 1) l ON l.order_id = o.id
+            WHERE o.merchant_id = :merchant
+                  AND (o.refunded_minor, o.refunded_minor) IS DISTINCT FROM (coalesce(r.minor, 0), coalesce(l.minor, 0))
+            UNION ALL SELECT id, amount_minor, refunded_minor, 0 FROM orders
+            WHERE merchant_id = :merchant AND refunded_minor > amount_minor""",
+        "withdrawals beside their commissions": """
+            SELECT w.id, w.amount_minor, sum(c.amount_minor) FROM withdrawals w
+            LEFT JOIN commissions c ON c.merchant_id = w.merchant_id AND c.withdrawal_id = w.id
+                AND c.status IN ('in_payout', 'paid')
+            WHERE w.merchant_id = :merchant AND w.status IN ('requested', 'approved', 'in_payout', 'paid')
+            GROUP BY w.id, w.amount_minor HAVING sum(c.amount_minor) IS DISTINCT FROM w.amount_minor""",
+        "batches beside their payouts": """
+            SELECT b.id, b.total_minor, sum(p.amount_minor) FROM payout_batches b
+            LEFT JOIN payouts p ON p.merchant_id = b.merchant_id AND p.batch_id = b.id AND p.status <> 'cancelled'
+            WHERE b.merchant_id = :merchant AND b.status <> 'cancelled'
+            GROUP BY b.id, b.total_minor HAVING sum(p.amount_minor) IS DISTINCT FROM b.total_minor""",
+    }.items()
+}
+
+
+async def faults(resources: Resources, merchant_id: str) -> list[str]:
+    """A line each; none where all adds up, by these checks and by the application's own."""
+    found: list[str] = []
+    async with resources.db.tenant(merchant_id) as session:
+        for name, statement in _CHECKS.items():
+            rows = (await session.execute(statement, {"merchant": ids.decode("mch", merchant_id)})).all()
+            found += [f"{name}: {tuple(map(str, row))}" for row in rows]
+        books = await verify_ledger(session, merchant_id=merchant_id)
+    return found + [f"ledger verify: {difference}" for difference in books.differences]
+
+
+async def is_in_debt(resources: Resources, merchant_id: str) -> bool:
+    """Whether somebody owes what was refunded after it had been paid out."""
+    debt = text("SELECT EXISTS (SELECT FROM ledger_accounts WHERE merchant_id = :merchant AND balance_minor < 0)")
+    async with resources.db.tenant(merchant_id) as session:
+        return bool(await session.scalar(debt, {"merchant": ids.decode("mch", merchant_id)}))

@@ -154,3 +154,12 @@ async def test_a_form_of_another_site_withdraws_nothing(
     await browser.post(f"{own}/account", data=ACCOUNT)
     refused = await browser.post(own, headers={"Sec-Fetch-Site": "cross-site"})
     assert (refused.status_code, await states(resources, merchant)) == (403, [])
+
+
+@pytest.mark.parametrize(("fee", "status"), [("999", 409), ("1.5", 422), ("٣", 422), ("9" * 17, 422)], ids=str)
+async def test_a_fee_that_was_not_shown_withdraws_nothing(
+    browser: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, own: str, fee: str, status: int
+) -> None:
+    await browser.post(f"{own}/account", data=ACCOUNT)
+    refused = await browser.post(own, data={"fee": fee})
+    assert (refused.status_code, await states(resources, merchant)) == (status, [])

@@ -13,6 +13,7 @@ from app.kit.money import yuan
 from app.merchants import house
 from app.models import Checkout, Merchant, Participant
 from app.orders import checkout
+from app.orders.providers import opening
 from app.orders.providers.protocol import Kind
 from app.plans import queries as plans
 from app.plans.rules import CURRENCY
@@ -21,11 +22,15 @@ from app.referrals.identity import MemberIdentity
 from app.signups import service as signups
 
 
-async def open_plan(session: AsyncSession, *, merchant_id: str, key: str, provider: Kind, now: datetime) -> Checkout:
-    """As *system*, `now` the real time. NotFound `plan_not_found`; Conflict `house_buys_nothing`."""
+async def open_plan(
+    session: AsyncSession, *, merchant_id: str, key: str, sandbox_for_live: bool, now: datetime
+) -> Checkout:
+    """As *system*, `now` the real time. NotFound `plan_not_found`; Conflict `house_buys_nothing`, or
+    `payment_provider_missing` where the house has none."""
     plan = await plans.for_sale(session, key=key)
     merchant = await _merchant(session, merchant_id)
     buyer = await _enter(session, merchant, now)
+    provider = await _provider(session, buyer, merchant, sandbox_for_live=sandbox_for_live)
     own = {"merchant_id": buyer.merchant_id, "campaign_id": buyer.campaign_id}
     return await checkout.open_checkout(
         session,
@@ -44,11 +49,18 @@ async def open_plan(session: AsyncSession, *, merchant_id: str, key: str, provid
 
 
 async def open_top_up(
-    session: AsyncSession, *, merchant_id: str, amount_minor: int, currency: str, provider: Kind, now: datetime
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    amount_minor: int,
+    currency: str,
+    sandbox_for_live: bool,
+    now: datetime,
 ) -> Checkout:
-    """As *system*, `now` the real time. Conflict `house_buys_nothing`."""
+    """As *system*, `now` the real time. Conflict `house_buys_nothing`, `payment_provider_missing`."""
     merchant = await _merchant(session, merchant_id)
     buyer = await _enter(session, merchant, now)
+    provider = await _provider(session, buyer, merchant, sandbox_for_live=sandbox_for_live)
     return await checkout.open_checkout(
         session,
         merchant_id=buyer.merchant_id,
@@ -59,6 +71,13 @@ async def open_top_up(
         currency=currency,
         provider=provider,
         now=now,
+    )
+
+
+async def _provider(session: AsyncSession, buyer: Participant, merchant: Merchant, *, sandbox_for_live: bool) -> Kind:
+    """The house's: it is the one that sells."""
+    return await opening.choose(
+        session, merchant_id=buyer.merchant_id, livemode=merchant.livemode, sandbox_for_live=sandbox_for_live
     )
 
 

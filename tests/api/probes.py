@@ -92,6 +92,8 @@ BODIES: dict[str, list[Any]] = {
     "POST /v1/members/{member_id}/payee-accounts": [
         {"kind": "alipay", "account": "zhang@example.com", "real_name": "张小明"}
     ],
+    "POST /v1/merchant/plan": [{"plan": "pro_month"}],
+    "POST /v1/merchant/top-ups": [{"amount_minor": 100_000}],
     "POST /v1/merchant/users": [{"name": "x", "role": "viewer"}],
     "POST /v1/merchant/verify": [{"code": "000000"}],
     "POST /v1/orders": [

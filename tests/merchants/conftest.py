@@ -54,7 +54,7 @@ class House:
     async def open_plan(self, merchant_id: str, key: str = "pro_month") -> Checkout:
         async with self.resources.db.system() as session:
             now = clock.utcnow()
-            return await buying.open_plan(session, merchant_id=merchant_id, key=key, provider="sandbox", now=now)
+            return await buying.open_plan(session, merchant_id=merchant_id, key=key, sandbox_for_live=True, now=now)
 
     async def pay(self, checkout: Checkout, *, now: datetime | None = None) -> bool:
         """As a notification does: settled and given in one transaction."""
@@ -70,7 +70,7 @@ class House:
 
     async def top_up(self, merchant_id: str, amount_minor: int) -> Checkout:
         async with self.resources.db.system() as session:
-            wanted: dict[str, Any] = {"amount_minor": amount_minor, "currency": "CNY", "provider": "sandbox"}
+            wanted: dict[str, Any] = {"amount_minor": amount_minor, "currency": "CNY", "sandbox_for_live": True}
             opened = await buying.open_top_up(session, merchant_id=merchant_id, **wanted, now=clock.utcnow())
         assert await self.pay(opened)
         return opened

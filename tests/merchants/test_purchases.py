@@ -203,7 +203,7 @@ async def test_what_cannot_be_bought(house: House, resources: Resources) -> None
         with pytest.raises(Conflict, match="checkout_not_paid"):
             await purchases.complete(session, checkout=checkout, now=clock.utcnow())
         house_id = await houses.live_id(session) or ""
-        own_: dict[str, Any] = {"merchant_id": house_id, "provider": "sandbox", "now": clock.utcnow()}
+        own_: dict[str, Any] = {"merchant_id": house_id, "sandbox_for_live": True, "now": clock.utcnow()}
         with pytest.raises(Conflict, match="house_buys_nothing"):
             await buying.open_plan(session, **own_, key="pro_month")
     assert (await own(merchant, live=True))["plan"] == "free"

@@ -3,15 +3,26 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from fastapi import status
+from pydantic import ConfigDict, Field
 
-from app.api.deps import TenantDep
+from app.api.deps import AccountDep, MovesMoney, TenantDep
 from app.api.router import make_router
-from app.api.schemas import Answer, CurrencyCode
-from app.merchants import funding
+from app.api.schemas import Answer, Body, CurrencyCode
+from app.api.v1.checkouts import CheckoutOut
+from app.kit import clock
+from app.merchants import buying, funding
 from app.merchants.views import funding_view
+from app.orders.checkout_views import checkout_view
 
 router = make_router("funding")
+
+
+class TopUpIn(Body):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"amount_minor": 100_000, "currency": "CNY"}]})
+
+    amount_minor: Annotated[int, Field(strict=True, ge=100, le=100_000_000, description="1 to 1,000,000 yuan.")]
+    currency: Literal["CNY"] = "CNY"
 
 
 class OwedOut(Answer):
@@ -46,3 +57,19 @@ async def get_funding(tenant: TenantDep, currency: CurrencyCode = "CNY") -> dict
     """What the merchant has paid in, what is put aside, and what it owes; each movement is in its statement."""
     found = await funding.standing(tenant.session, merchant_id=tenant.merchant_id, currency=currency)
     return tenant.show(funding_view(found, merchant_id=tenant.merchant_id, now=tenant.now))
+
+
+@router.post(
+    "/merchant/top-ups", response_model=CheckoutOut, status_code=status.HTTP_201_CREATED, dependencies=[MovesMoney]
+)
+async def top_up(body: TopUpIn, tenant: AccountDep) -> dict[str, Any]:
+    """A checkout of the house, to be paid at its `pay_url`; the funds are there with the payment."""
+    settings, now = tenant.resources.settings, clock.utcnow()
+    opened = await buying.open_top_up(
+        tenant.session,
+        merchant_id=tenant.merchant_id,
+        **body.model_dump(),
+        sandbox_for_live=settings.sandbox_for_live,
+        now=now,
+    )
+    return tenant.show(checkout_view(opened, public_url=settings.public_url))

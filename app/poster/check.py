@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import lru_cache
+from itertools import chain, cycle
 from typing import Literal
 
-from app.poster import layout, qr, text
+from app.kit.links import LONGEST
+from app.poster import layout, qr, symbols, text
 from app.poster.colours import contrast, luminance, mixed, rgb
-from app.poster.document import AvatarLayer, Layer, QrLayer, TextLayer
+from app.poster.document import AvatarLayer, Layer, Level, QrLayer, TextLayer
 from app.poster.render import picture
 from app.poster.stamps import overlap
 from app.poster.template import PosterInput, Template
@@ -26,6 +28,20 @@ SAMPLE = PosterInput(
     inviter_days=30,
     merchant="一间小店",
 )
+# The longest that campaigns and members may have: it must harm neither the code nor the text beside it.
+LONG = replace(
+    SAMPLE,
+    nickname="欧阳雪莉·阿卜杜热合曼·冯·施瓦岑贝格👩‍💻Wolfeschlegelstein" + "很" * 24,
+    title="春风十里不如与你同行" * 12,
+    product="增长案例集一本，加一年社群会员" * 8,
+    price="8888888.88",
+    days=365,
+    inviter_days=365,
+    merchant="一间名字长得写不下的小店" * 6,
+)
+# Of a long text there must be left what tells it from others.
+_LEAST_SHOWN = 4
+_SHORTEST_LINK = len("http://a/i/8a2b3c4d?s=qr")
 _LEAST_QR_CONTRAST = 7.0
 # A turned symbol, or one under a logo, may be read with one code and not with another.
 _MORE_CODES = ("23456789", "zyxwvuts", "k7m2q9d4")
@@ -71,11 +87,24 @@ def _covering(code: QrLayer, above: list[tuple[int, Layer]]) -> Iterator[Problem
 
 
 def _is_read(template: Template, layer: QrLayer) -> bool:
-    samples = [SAMPLE]
+    """Links of every length, for a shorter one makes a symbol of fewer and larger modules."""
+    *short, longest = links(layer.correction)
+    tried = [*zip(short, cycle(_MORE_CODES), strict=False), (longest, SAMPLE.invite_code)]
     if layer.logo or layer.rotation % 90:
-        link = SAMPLE.invite_url.removesuffix(SAMPLE.invite_code)
-        samples += [replace(SAMPLE, invite_code=code, invite_url=f"{link}{code}") for code in _MORE_CODES]
+        tried += [(longest, code) for code in _MORE_CODES]
+    samples = [LONG, *(replace(SAMPLE, invite_code=code, invite_url=f"{link}{code}") for link, code in tried)]
     return all(qr.survives(picture(template, sample), sample.invite_url) for sample in samples)
+
+
+@lru_cache
+def links(level: Level) -> tuple[str, ...]:
+    """Without their codes; the longest of each version of symbols that there may be."""
+    found: dict[int, str] = {}
+    for length in range(_SHORTEST_LINK, LONGEST + 1):
+        link = SAMPLE.invite_url.removesuffix(SAMPLE.invite_code)
+        link = link[: len("https://")] + link[len("https://") + LONGEST - length :]
+        found[symbols.encode(link + SAMPLE.invite_code, level).side] = link
+    return tuple(found.values())
 
 
 def _problem(severity: Severity, code: str, layer: Layer, pointer: str, detail: str) -> Problem:
@@ -106,12 +135,13 @@ def _place_problems(template: Template, layer: Layer) -> Found:
 
 
 def _qr_problems(template: Template, layer: QrLayer) -> Found:
-    side = qr.modules(SAMPLE.invite_url, layer.correction).width
-    pixels = side * qr.module_pixels(layer.size, side, layer.quiet_zone)
+    codes = (f"{link}{SAMPLE.invite_code}" for link in links(layer.correction))
+    sides = [symbols.encode(code, layer.correction).side for code in codes]
+    pixels = min(side * qr.module_pixels(layer.size, side, layer.quiet_zone) for side in sides)
     least, share = qr.LEAST_WITH_LOGO if layer.logo else qr.LEAST
     least = max(least, round(share * template.document.width))
     if pixels < least:
-        detail = f"The symbol is {pixels} pixels wide without its quiet zone; it needs {least}."
+        detail = f"Without its quiet zone the symbol of some link is {pixels} pixels wide; it needs {least}."
         yield "error", "qr_too_small", detail
     if _worst_contrast(layer) < _LEAST_QR_CONTRAST:
         yield "error", "qr_contrast", "The modules must be dark on light, with a contrast of 7 or more."
@@ -127,10 +157,12 @@ def _worst_contrast(layer: QrLayer) -> float:
 
 
 def _text_problems(layer: TextLayer) -> Found:
-    setting = layout.set_text(layer, SAMPLE.values())
-    if any(text.width(line) > layer.width for line in setting.lines):
+    ordinary, long = (layout.set_text(layer, sample.values()) for sample in (SAMPLE, LONG))
+    if any(text.width(line) > layer.width for line in (*ordinary.lines, *long.lines)):
         yield "error", "text_no_room", "The box is too narrow for a single letter of the text."
-    elif setting.shortened:
+    elif ordinary.shortened:
         yield "warning", "text_cut", "The text does not fit its box with ordinary values."
-    if any(text.has_missing(line) for line in setting.lines):
+    elif long.shortened and sum(map(len, long.lines)) - 1 < _LEAST_SHOWN:
+        yield "warning", "text_cut", f"Of a long text fewer than {_LEAST_SHOWN} characters are left."
+    if text.has_missing(layout.letters(layer, SAMPLE.values())):
         yield "warning", "glyph_missing", "The text has a character that no font has; a star stands for it."

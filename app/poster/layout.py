@@ -37,16 +37,16 @@ def set_text(layer: TextLayer, values: Mapping[str, str]) -> Setting:
     smallest = min((layer.min_size or layer.size) / layer.size, 1)
     scale = 1.0
     while True:
-        letters = _letters(layer, values, scale)
-        lines = wrap(letters, layer.width, layer.lines)
+        line = letters(layer, values, scale)
+        lines = wrap(line, layer.width, layer.lines)
         # The very letter: a text may end in an ellipsis of its own.
-        shortened = bool(lines) and lines[-1][-1] is not letters[-1]
+        shortened = bool(lines) and lines[-1][-1] is not line[-1]
         if not shortened or scale <= smallest:
             return Setting(lines, scale, shortened)
         scale = max(scale * 0.94, smallest)
 
 
-def _letters(layer: TextLayer, values: Mapping[str, str], scale: float) -> list[text.Letter]:
+def letters(layer: TextLayer, values: Mapping[str, str], scale: float = 1.0) -> list[text.Letter]:
     """All spans as one line."""
     spans = ((span.text.format_map(values), _style(layer, span, scale)) for span in layer.text)
     return text.stripped([letter for words, style in spans for letter in text.letters(words, style)])
@@ -61,15 +61,15 @@ def _style(layer: TextLayer, span: Span, scale: float) -> text.Style:
 def text_stamps(layer: TextLayer, values: Mapping[str, str]) -> list[Stamp]:
     """Shadow, then outlines, then letters; not yet turned or faded."""
     places = list(_placed(layer, set_text(layer, values)))
-    letters = [stamp for place in places for stamp in text.stamped(*place)]
+    found = [stamp for place in places for stamp in text.stamped(*place)]
     if layer.outline:
         stroke, colour = layer.outline.width, rgba(layer.outline.colour)
-        letters[:0] = [stamp for place in places for stamp in text.outlined(*place, stroke, colour)]
-    if layer.shadow and letters:
-        area = stamps.bounds(letters)
-        shape = stamps.flattened(letters, area).getchannel("A")
-        letters.insert(0, paint.shadow_of(shape, area[:2], layer.shadow))
-    return letters
+        found[:0] = [stamp for place in places for stamp in text.outlined(*place, stroke, colour)]
+    if layer.shadow and found:
+        area = stamps.bounds(found)
+        shape = stamps.flattened(found, area).getchannel("A")
+        found.insert(0, paint.shadow_of(shape, area[:2], layer.shadow))
+    return found
 
 
 def _placed(layer: TextLayer, setting: Setting) -> Iterator[tuple[list[text.Letter], float, float]]:

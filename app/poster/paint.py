@@ -10,8 +10,9 @@ from app.poster.colours import rgba
 from app.poster.document import Paint, Shadow, ShapeLayer
 from app.poster.stamps import Stamp, faded
 
-# Edges are drawn this many times larger and scaled down: Pillow draws none smoothly.
-_FINE = 4
+# Edges are drawn this many times larger and scaled down: Pillow draws none smoothly. Twice do for what is larger than
+# any canvas, which would take a quarter of a gigabyte otherwise.
+_FINE, _FINE_ENOUGH, _LARGE = 4, 2, 2_500_000
 # A gradient is computed on a square of this side and scaled up; smaller shows its steps.
 _RAMP = 64
 
@@ -39,7 +40,8 @@ def outline(
     kind: str, size: tuple[int, int], *, radius: int = 0, points: tuple[tuple[float, float], ...] = ()
 ) -> Image.Image:
     """Mask of a shape that fills `size`, with smooth edges."""
-    wide, high = size[0] * _FINE, size[1] * _FINE
+    fine = _FINE if size[0] * size[1] <= _LARGE else _FINE_ENOUGH
+    wide, high = size[0] * fine, size[1] * fine
     mask = Image.new("L", (wide, high))
     pen = ImageDraw.Draw(mask)
     if kind == "ellipse":
@@ -47,7 +49,7 @@ def outline(
     elif kind == "polygon":
         pen.polygon([(x * wide, y * high) for x, y in points], fill=255)
     else:
-        pen.rounded_rectangle((0, 0, wide - 1, high - 1), radius=min(radius * _FINE, wide // 2, high // 2), fill=255)
+        pen.rounded_rectangle((0, 0, wide - 1, high - 1), radius=min(radius * fine, wide // 2, high // 2), fill=255)
     return mask.resize(size, Image.Resampling.BOX)
 
 

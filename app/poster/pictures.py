@@ -107,18 +107,30 @@ def normalise_avatar(data: bytes) -> bytes:
 
 
 def normalise_asset(data: bytes) -> bytes:
-    """A template's picture as JPEG, or PNG where it is transparent; at most 1080 × 1920, without metadata."""
+    """A template's picture as JPEG, or PNG where it is transparent; at most 1080 × 1920, without metadata.
+
+    Smaller where it would be too large a file, so that what is kept is always taken again.
+    """
     image = decode(data, ASSET_SIZE)
     image.thumbnail(ASSET_SIZE, Image.Resampling.LANCZOS)
-    if image.mode == "RGB":
-        return _jpeg(image, 92)
-    out = io.BytesIO()
-    image.save(out, "PNG")
-    return out.getvalue()
+    kept = _encoded(image)
+    while len(kept) > MOST_BYTES:
+        image = image.resize((image.width * 3 // 4, image.height * 3 // 4), Image.Resampling.LANCZOS)
+        kept = _encoded(image)
+    check(kept)  # a strip that was long enough may be too narrow by now
+    return kept
+
+
+def _encoded(image: Image.Image) -> bytes:
+    return _jpeg(image, 92) if image.mode == "RGB" else _saved(image, "PNG")
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:
+    return _saved(image, "JPEG", quality=quality)
+
+
+def _saved(image: Image.Image, form: headers.Format, **options: int) -> bytes:
     out = io.BytesIO()
     image.info.clear()  # it would write the upload's comment and profile again
-    image.save(out, "JPEG", quality=quality)
+    image.save(out, form, **options)
     return out.getvalue()

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from app.kit.errors import FieldError, InvitreeError, Unprocessable
 from app.poster import graphemes, pictures
-from app.poster.document import Document
+from app.poster.document import Document, ImageLayer
 from app.poster.words import filter_nickname
 
 # Shown for who gave no name; 邀请 sentences read well with it.
@@ -117,17 +117,31 @@ def _pointer(loc: tuple[int | str, ...]) -> str:
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
 
 
+# Of all pictures together, each counted as it was uploaded and wherever it is shown: 64 MB decoded. And as they lie in
+# memory encoded, for as long as the template is in use.
+MOST_PIXELS, MOST_BYTES = 16_000_000, 8 * 1024 * 1024
+
+
 def _asset_faults(document: Document, assets: Mapping[str, bytes]) -> list[FieldError]:
-    faults = []
+    faults, pixels = [], {}
     for pointer, name in document.named_assets():
         if name not in assets:
             faults.append(FieldError(pointer, "asset_missing", f"There is no picture named {name!r}."))
             continue
         try:
-            pictures.check(assets[name])
+            header = pictures.check(assets[name])
+            pixels[name] = header.width * header.height
         except InvitreeError as error:
             faults.append(FieldError(pointer, error.code, error.detail))
+    if sum(pixels.values()) + _shown_pixels(document) > MOST_PIXELS or sum(map(len, assets.values())) > MOST_BYTES:
+        most = f"{MOST_PIXELS // 1_000_000} megapixels and {MOST_BYTES // 1024 // 1024} MiB"
+        detail = f"All pictures together may have {most}, each as it is and wherever it is shown."
+        faults.append(FieldError("/layers", "pictures_too_large_together", detail))
     return faults
+
+
+def _shown_pixels(document: Document) -> int:
+    return sum(layer.width * layer.height for layer in document.layers if isinstance(layer, ImageLayer))
 
 
 def _digest(document: Document, assets: Mapping[str, bytes]) -> str:

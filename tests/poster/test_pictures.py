@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import time
 import zlib
@@ -126,6 +127,16 @@ def test_an_asset_keeps_its_transparency_and_fits_the_largest_canvas() -> None:
     asset = opened(normalise_asset(encoded(logo, "PNG")))
     assert (asset.format, asset.mode) == ("PNG", "RGBA")
     assert asset.width == 1080
+
+
+def test_what_is_kept_of_an_asset_is_taken_again() -> None:
+    dice = random.Random(4)
+    noise = Image.frombytes("RGBA", (1080, 1400), dice.randbytes(1080 * 1400 * 4))
+    kept = normalise_asset(encoded(noise, "WEBP", quality=50, alpha_quality=50))
+    assert pictures.check(kept).format == "PNG"
+    assert opened(kept).width < 1080, "it would have had more than 5 MiB"
+    with pytest.raises(InvitreeError, match="picture_too_small"):
+        normalise_asset(encoded(Image.new("RGB", (4000, 20)), "PNG"))
 
 
 def test_the_largest_picture_allowed_is_taken_fast() -> None:

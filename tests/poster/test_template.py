@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from app.kit.errors import Unprocessable
-from app.poster import BUILTIN, PosterInput, check_template, load_template, render
-from app.poster.document import Document
+from app.poster import BUILTIN, PosterInput, check, check_template, load_template, qr, render
+from app.poster.document import Document, Level
 from app.poster.render import picture
 
 GROUND = {"paint": "#FFFFFF"}
@@ -135,6 +135,53 @@ def test_text_that_is_cut_missing_or_off_the_canvas_is_warned_of() -> None:
     assert problems({**line, "width": 300, "text": "增长\ue123"}, CODE) == {("warning", "glyph_missing", "/layers/0")}
     assert problems({**line, "width": 900}, CODE) == {("warning", "off_canvas", "/layers/0")}
     assert problems({**line, "width": 150, "min_size": 24}, CODE) == set()
+
+
+def test_a_code_must_be_large_enough_with_every_link_that_there_may_be() -> None:
+    """At 330 pixels the densest symbol is 264 pixels wide, that of an ordinary link 232."""
+    large = {"width": 1080, "height": 1920}
+    assert problems({**CODE, "size": 330}, **large) == {("error", "qr_too_small", "/layers/0")}
+    assert problems({**CODE, "size": 340}, **large) == set()
+
+
+@pytest.mark.parametrize("level", ["M", "Q", "H"])
+def test_the_links_that_are_tried_make_every_symbol_that_there_may_be(level: Level) -> None:
+    every = [f"http://{'x' * length}/i/8a2b3c4d?s=qr" for length in range(1, 38)]
+    assert (len(every[0]), len(every[-1])) == (24, 60)
+    tried = [qr.modules(f"{link}8a2b3c4d", level).width for link in check.links(level)]
+    assert sorted(tried) == sorted({qr.modules(link, level).width for link in every})
+
+
+def test_a_code_under_a_logo_is_read_with_short_and_long_links(jpeg: bytes) -> None:
+    code = {**CODE, "size": 400, "logo": {"asset": "logo", "share": 0.3}}
+    assert check_template(load_template({"background": GROUND, "layers": [code]}, {"logo": jpeg})) == []
+
+
+def test_long_names_and_titles_are_tried_out() -> None:
+    narrow = {"type": "text", "x": 20, "y": 20, "width": 110, "text": "{nickname}", "size": 40, "lines": 1}
+    assert problems(narrow, CODE) == {("warning", "text_cut", "/layers/0")}
+    title = {**narrow, "text": "{title}", "width": 400, "min_size": 24}
+    assert problems({**title, "width": 700, "lines": 2}, CODE) == set()
+
+
+def test_a_character_that_no_font_has_is_told_also_where_it_is_cut_off() -> None:
+    layer = {"type": "text", "x": 20, "y": 20, "width": 300, "text": "很长" * 20 + "\ue123", "size": 40, "name": "标语"}
+    found = check_template(load_template({"background": GROUND, "layers": [layer, CODE]}))
+    assert [(problem.code, problem.pointer) for problem in found] == [
+        ("text_cut", "/layers/0"),
+        ("glyph_missing", "/layers/0"),
+    ]
+    assert all(problem.detail.startswith("标语: ") for problem in found)
+
+
+def test_the_pictures_of_a_template_are_bounded_together(jpeg: bytes) -> None:
+    image = {"type": "image", "x": 0, "y": 0, "width": 1000, "height": 1000, "asset": "photo"}
+    load_template({"background": GROUND, "layers": [*[image] * 15, CODE]}, {"photo": jpeg})
+    found = faults({"background": GROUND, "layers": [*[image] * 16, CODE]}, {"photo": jpeg})
+    assert set(found) == {"/layers"}
+    heavy = {f"photo{number}": jpeg + b"\0" * 3_000_000 for number in range(3)}
+    small = [{**image, "width": 9, "height": 9, "asset": name} for name in heavy]
+    assert set(faults({"background": GROUND, "layers": small}, heavy)) == {"/layers"}
 
 
 def test_the_document_has_a_schema_and_survives_storage() -> None:

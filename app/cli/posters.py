@@ -13,15 +13,18 @@ from app.campaigns import queries as campaigns
 from app.cli import environment, gallery
 from app.cli.output import Exit, progress, say, show_json, show_table
 from app.db.rows import get_row
+from app.kit import logging
 from app.kit.errors import InvitreeError, not_found
 from app.merchants import audit
 from app.models import MerchantUser
 from app.poster import PosterInput, Template
+from app.poster.process import DrawingFault
 from app.poster.renderer import Renderer
 from app.referrals import posters, queries
 from app.referrals.posters import Composed
 from app.resources import Resources
 
+log = logging.get(__name__)
 app = typer.Typer(help="Posters: render them to files.", no_args_is_help=True)
 ACTOR = "command_line"
 # Composed in one transaction and drawn at once; far below what the renderer queues.
@@ -150,6 +153,9 @@ async def draw(resources: Resources, template: Template, poster: PosterInput, fo
     try:
         picture = await resources.renderer.render(template, poster)
         return await asyncio.to_thread((folder / f"{poster.invite_code}.jpg").write_bytes, picture)
+    except DrawingFault:
+        log.exception("poster_faulty", invite_code=poster.invite_code)
+        return Failure(poster.invite_code, "renderer_fault: the picture met a fault in the drawing; the log has it")
     except (InvitreeError, OSError) as error:
         return Failure(poster.invite_code, str(error))
 

@@ -24,6 +24,8 @@ from app.referrals import queries, templates
 MOST_POSTERS = 10_000
 PIECE = 32
 KEPT = timedelta(days=3)
+# Between the last moment at which a download may begin and the end of the pictures.
+DOWNLOAD = timedelta(hours=1)
 MOST_FAILURES_SHOWN = 100
 _OPEN = ("queued", "running")
 
@@ -161,7 +163,7 @@ async def let_go(session: AsyncSession, piece: Piece, *, seconds: int) -> None:
 
 async def forget(session: AsyncSession) -> int:
     """The pictures of one job whose time is over; how many jobs that were. Runs as *system*."""
-    old = select(Job).where(Job.status == "done", Job.finished_at < func.now() - KEPT)
+    old = select(Job).where(Job.status == "done", Job.finished_at < func.now() - KEPT - DOWNLOAD)
     job = (await session.scalars(old.limit(1).with_for_update(skip_locked=True))).one_or_none()
     if job is None:
         return 0
@@ -175,14 +177,18 @@ async def get(session: AsyncSession, *, merchant_id: str, job_id: str) -> Job:
     return await get_row(session, Job, merchant_id=merchant_id, row_id=job_id, noun="job")
 
 
-async def require_result(session: AsyncSession, *, merchant_id: str, job_id: str) -> Job:
-    """Conflict `job_not_done`, `job_expired`."""
+async def require_result(session: AsyncSession, *, merchant_id: str, job_id: str, now: datetime) -> Job:
+    """Conflict `job_not_done`, `job_expired`. What is found now stays for as long as a download may take."""
     job = await get(session, merchant_id=merchant_id, job_id=job_id)
     if job.status in _OPEN:
         raise Conflict("job_not_done", f"{job.done + job.failed} of {job.total} are done; ask again in a while.")
-    if job.status == "expired":
-        raise Conflict("job_expired", f"Results are kept for {KEPT.days} days; start the job again.")
+    if job.status == "expired" or (job.finished_at and job.finished_at + KEPT <= now):
+        raise gone()
     return job
+
+
+def gone() -> Conflict:
+    return Conflict("job_expired", f"Results are kept for {KEPT.days} days; start the job again.")
 
 
 async def pictures(

@@ -16,6 +16,7 @@ from app.kit import ids
 from app.kit.errors import NotFound, Unavailable
 from app.models import AuditEntry, Campaign
 from app.poster import BUILTIN, PosterInput, Template, read_back, render
+from app.poster.process import DrawingFault
 from app.poster.renderer import Renderer
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_participant
@@ -131,11 +132,12 @@ class Tired(Renderer):
     """Draws the first poster, and then no more."""
 
     drawn = 0
+    error: Exception = Unavailable("renderer_failed", "The picture could not be drawn; try again.")
 
     async def render(self, template: Template, poster: PosterInput, *_: object) -> bytes:
         self.drawn += 1
         if self.drawn > 1:
-            raise Unavailable("renderer_failed", "The picture could not be drawn; try again.")
+            raise self.error
         return render(template, poster)
 
 
@@ -151,6 +153,18 @@ async def test_what_failed_is_listed_and_the_rest_is_there(
         f"{code}.jpg" for code in people.values()
     }
     assert "renderer_failed" in outcome.failed[0].reason
+
+
+async def test_a_fault_in_drawing_ends_no_run(
+    resources: Resources, campaign: Campaign, people: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer = Tired()
+    renderer.error = DrawingFault("Traceback")
+    monkeypatch.setattr(resources, "renderer", renderer)
+    job = await posters.prepare(resources, campaign.id, [], tmp_path, None)
+    outcome = await posters.draw_all(resources, job)
+    assert (outcome.posters, len(outcome.failed), outcome.exit_code) == (1, 4, 4)
+    assert {failure.reason.partition(":")[0] for failure in outcome.failed} == {"renderer_fault"}
 
 
 async def test_a_disk_that_takes_nothing_fails_the_command(

@@ -181,6 +181,23 @@ async def test_two_workers_never_take_the_same_picture(
     assert list(map(len, taken)) == [1, 0]
 
 
+async def test_ten_thousand_pictures_of_one_merchant_keep_nobody_elses_waiting(
+    api: httpx.AsyncClient, live_api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, host: Host
+) -> None:
+    campaigns = {}
+    for merchant_id in (merchant.test_id, merchant.live_id):
+        async with resources.db.tenant(merchant_id) as session:
+            campaigns[merchant_id] = (await make_campaign(session, merchant_id)).id
+    for number in range(8):
+        await join(api, campaigns[merchant.test_id], external_id=f"many-{number}", avatar_url=host.url())
+    for number in range(2):
+        await join(live_api, campaigns[merchant.live_id], external_id=f"few-{number}", avatar_url=host.url())
+    async with resources.db.system() as session:
+        claims = await avatars.claim(session, limit=6, seconds=60)
+    assert [claim.merchant_id for claim in claims].count(merchant.live_id) == 2
+    assert len(claims) == 6
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

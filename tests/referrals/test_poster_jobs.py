@@ -10,10 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 
-from app.kit import ids
-from app.kit.errors import Unavailable
+from app.api.v1.jobs import AT_ONCE, zipped
+from app.kit import clock, ids
+from app.kit.errors import Conflict, Unavailable
 from app.models import Job, JobPoster, PosterTemplate
 from app.poster import BUILTIN, PosterInput, Template, read_back
 from app.poster.process import DrawingFault, too_slow
@@ -251,16 +252,36 @@ async def test_results_are_kept_for_some_days(
     job = await ask(api, campaign_id)
     await draw_posters(resources)
     assert await forget_posters(resources) == 0
-    async with resources.db.system() as session:
-        await session.execute(
-            update(Job).where(Job.id == job["id"]).values(finished_at=func.now() - text("interval '4 days'"))
-        )
-    assert await forget_posters(resources) == 1
+    for age, forgotten in (("3 days 1 minute", 0), ("3 days 2 hours", 1)):
+        async with resources.db.system() as session:
+            finished_at = func.now() - text(f"interval '{age}'")
+            await session.execute(update(Job).where(Job.id == job["id"]).values(finished_at=finished_at))
+        assert await forget_posters(resources) == forgotten
+        late = await api.get(f"/v1/jobs/{job['id']}/result")
+        assert (late.status_code, late.json()["code"]) == (409, "job_expired"), "while others may still download"
     assert (await look(api, job))["status"] == "expired"
-    late = await api.get(f"/v1/jobs/{job['id']}/result")
-    assert (late.status_code, late.json()["code"]) == (409, "job_expired")
     async with resources.db.system() as session:
         assert await session.scalar(select(func.count()).where(JobPoster.job_id == job["id"])) == 0
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_download_whose_pictures_go_meanwhile_breaks_off(
+    api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
+) -> None:
+    campaign_id, _, _ = await make_crowd(resources, merchant, AT_ONCE + 1)
+    asked = await ask(api, campaign_id)
+    await draw_posters(resources)
+    async with resources.db.tenant(merchant.test_id) as session:
+        job = await poster_jobs.require_result(
+            session, merchant_id=merchant.test_id, job_id=asked["id"], now=clock.utcnow()
+        )
+    download = zipped(resources, job)
+    assert await anext(download)
+    async with resources.db.system() as session:
+        await session.execute(delete(JobPoster).where(JobPoster.job_id == job.id))
+    with pytest.raises(Conflict, match="job_expired"):
+        async for _ in download:
+            pass
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pydantic import Field
 from app.api.deps import PrincipalDep, ResourcesDep, TenantDep
 from app.api.router import make_router
 from app.api.schemas import Answer
+from app.kit import clock
+from app.models import Job
 from app.referrals import poster_jobs
 from app.resources import Resources
 
@@ -53,11 +55,12 @@ async def get_job(job_id: str, tenant: TenantDep) -> dict[str, Any]:
     return tenant.show(poster_jobs.job_view(job, failed))
 
 
-async def done_job(job_id: str, principal: PrincipalDep, resources: ResourcesDep) -> tuple[str, str]:
-    """Merchant and job, asked for in a transaction that is over before anything is sent."""
+async def done_job(job_id: str, principal: PrincipalDep, resources: ResourcesDep) -> Job:
+    """Asked for in a transaction that is over before anything is sent."""
     async with resources.db.tenant(principal.merchant_id) as session:
-        await poster_jobs.require_result(session, merchant_id=principal.merchant_id, job_id=job_id)
-    return principal.merchant_id, job_id
+        return await poster_jobs.require_result(
+            session, merchant_id=principal.merchant_id, job_id=job_id, now=clock.utcnow()
+        )
 
 
 @router.get(
@@ -70,32 +73,36 @@ async def done_job(job_id: str, principal: PrincipalDep, resources: ResourcesDep
         }
     },
 )
-async def download_result(
-    done: Annotated[tuple[str, str], Depends(done_job)], resources: ResourcesDep
-) -> StreamingResponse:
+async def download_result(done: Annotated[Job, Depends(done_job)], resources: ResourcesDep) -> StreamingResponse:
     """What came of a job, as a zip file."""
-    merchant_id, job_id = done
-    headers = {"Content-Disposition": f'attachment; filename="{job_id}.zip"'}
-    return StreamingResponse(zipped(resources, merchant_id, job_id), media_type="application/zip", headers=headers)
+    headers = {"Content-Disposition": f'attachment; filename="{done.id}.zip"'}
+    return StreamingResponse(zipped(resources, done), media_type="application/zip", headers=headers)
 
 
-async def zipped(resources: Resources, merchant_id: str, job_id: str) -> AsyncIterator[bytes]:
-    """Written as it is read, some pictures at a time: neither the memory nor a transaction is held for long."""
-    out = _Pipe()
+async def zipped(resources: Resources, job: Job) -> AsyncIterator[bytes]:
+    """Written as it is read, some pictures at a time: neither the memory nor a transaction is held for long.
+
+    Conflict `job_expired` where the pictures went meanwhile: the answer breaks off, for a file that lacks some must not
+    look like a whole one.
+    """
+    out, sent = _Pipe(), 0
     # Stored: pictures do not become smaller.
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         after = 0
         while True:
-            async with resources.db.tenant(merchant_id) as session:
+            async with resources.db.tenant(job.merchant_id) as session:
                 rows = await poster_jobs.pictures(
-                    session, merchant_id=merchant_id, job_id=job_id, after=after, most=AT_ONCE
+                    session, merchant_id=job.merchant_id, job_id=job.id, after=after, most=AT_ONCE
                 )
             for number, name, content in rows:
                 archive.writestr(name, content)
                 after = number
                 yield out.take()
+            sent += len(rows)
             if len(rows) < AT_ONCE:
                 break
+        if sent < job.done:
+            raise poster_jobs.gone()
     yield out.take()
 
 

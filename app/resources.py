@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
 
 from redis.asyncio import Redis
 
 from app.db.redis import connect_redis as connect_redis
 from app.db.session import Database
 from app.poster.renderer import Renderer
+from app.poster.shelf import Shelf
 from app.settings import Settings
 from app.tracking.leases import Leases
 from app.tracking.tracker import Tracker
@@ -28,7 +32,8 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    db, redis, renderer = Database.from_settings(settings), connect_redis(settings.redis_url), Renderer()
+    db, redis = Database.from_settings(settings), connect_redis(settings.redis_url)
+    renderer = Renderer(shelf=_shelf(settings))
     tracker = Tracker(db, redis, shards=settings.track_shards, secret=settings.keyring().secret_key)
     leases = Leases(db)
     try:
@@ -39,3 +44,12 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await renderer.close()
         await redis.aclose()
         await db.close()
+
+
+def _shelf(settings: Settings) -> Shelf | None:
+    most = settings.poster_cache_megabytes * 1024 * 1024
+    return (
+        Shelf(settings.poster_cache_dir or Path(gettempdir()) / f"invitree-posters-{os.getuid()}", most)
+        if most
+        else None
+    )

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=10, ge=1, le=200, validation_alias="INVITREE_POOL_SIZE")
     track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
     events_kept_days: int = Field(default=400, ge=31, le=3_650, validation_alias="INVITREE_EVENTS_KEPT_DAYS")
+    poster_cache_dir: Path | None = Field(default=None, validation_alias="INVITREE_POSTER_CACHE")
+    poster_cache_megabytes: int = Field(default=512, ge=0, validation_alias="INVITREE_POSTER_CACHE_MB")
     worker_metrics_port: int | None = Field(
         default=None, ge=1, le=65_535, validation_alias="INVITREE_WORKER_METRICS_PORT"
     )

@@ -35,6 +35,7 @@ settings.load_profile("house")
 
 TEST_SECRETS = {
     "INVITREE_ENV": "development",
+    "INVITREE_POSTER_CACHE_MB": "0",
     "INVITREE_SECRET_KEY": crypto.new_key(),
     "INVITREE_ENCRYPTION_KEYS": f"k1:{crypto.new_key()}",
     "INVITREE_BLIND_INDEX_KEY": crypto.new_key(),

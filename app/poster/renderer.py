@@ -1,4 +1,4 @@
-"""Drawing and decoding off the event loop: processes, a bounded queue, and a bounded cache of finished posters."""
+"""Drawing and decoding off the event loop: processes, a bounded queue, and bounded caches of finished posters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from app.poster.check import Problem, check_template
 from app.poster.pictures import Purpose, normalise
 from app.poster.process import TooSlow
 from app.poster.render import Format, fingerprint, render
+from app.poster.shelf import Shelf
 from app.poster.template import PosterInput, Template
 from app.poster.workers import Workers
 
@@ -33,10 +34,12 @@ class Renderer:
         cache_bytes: int = CACHE_BYTES,
         queue: int = QUEUE,
         seconds: float = SECONDS,
+        shelf: Shelf | None = None,
     ) -> None:
         self._workers = Workers(workers or os.cpu_count() or 1)
         self._queue = queue
         self._seconds = seconds
+        self._shelf = shelf
         self._asked = 0
         self._cache_bytes = cache_bytes
         self._cache: OrderedDict[str, bytes] = OrderedDict()
@@ -50,7 +53,7 @@ class Renderer:
             self._cache.move_to_end(key)
             return self._cache[key]
         if key not in self._running:
-            task = asyncio.ensure_future(self._run(render, template, poster, format))
+            task = asyncio.ensure_future(self._found_or_drawn(key, template, poster, format))
             self._running[key] = task
             task.add_done_callback(lambda done: self._finish(key, done))
         # Shielded: one impatient reader must not take the poster from the others who wait for it.
@@ -74,6 +77,16 @@ class Renderer:
     async def close(self) -> None:
         """End every drawing process; afterwards nothing is drawn any more."""
         await self._workers.close()
+
+    async def _found_or_drawn(self, key: str, template: Template, poster: PosterInput, form: Format) -> bytes:
+        """From what another process drew, where there is such a thing."""
+        if self._shelf is None:
+            return await self._run(render, template, poster, form)
+        found = await asyncio.to_thread(self._shelf.get, key)
+        if found is None:
+            found = await self._run(render, template, poster, form)
+            await asyncio.to_thread(self._shelf.put, key, found)
+        return found
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         if self._asked >= self._queue:

@@ -11,7 +11,9 @@ from proofs import (
     payout,
     posters,
     race_signup,
+    race_withdraw,
     redis_away,
+    refund_order,
     seeded_bugs,
     tenants,
 )
@@ -29,5 +31,7 @@ PROOFS: tuple[Entry[Finding], ...] = (
     posters.PROOF,
     payout.PROOF,
     ledger_machine.PROOF,
+    race_withdraw.PROOF,
+    refund_order.PROOF,
     commission_split.PROOF,
 )

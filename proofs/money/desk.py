@@ -22,7 +22,7 @@ from app.payouts import exports, result_file, results, withdrawals
 from app.payouts import service as batches
 from app.payouts.queries import LIVE
 from app.resources import Resources
-from tests.factories import make_merchant
+from tests.factories import make_merchant, make_participant
 from tests.factories.payables import make_payee, make_user
 from tests.factories.shops import Shop, open_shop
 
@@ -31,12 +31,13 @@ HEADER = ("payout_id", "status", "external_id", "reason", "paid_at")
 
 @dataclass(slots=True)
 class Desk:
-    """Raises what the use cases raise. `now` is what they are told the time is."""
+    """Raises what the use cases raise. `key`: of the tenant's API; `now`: what the use cases are told the time is."""
 
     resources: Resources
     shop: Shop
     maker: str
     checker: str
+    key: str
     now: datetime = field(default_factory=clock.utcnow)
 
     @property
@@ -55,10 +56,12 @@ class Desk:
     def _own(self) -> dict[str, Any]:
         return {"merchant_id": self.merchant_id, "now": self.now}
 
-    async def sell(self, name: str, lines: Mapping[str, int], *, paid_at: datetime | None = None) -> Order:
+    async def sell(
+        self, name: str, lines: Mapping[str, int], *, paid_at: datetime | None = None, buyer: Participant | None = None
+    ) -> Order:
         order = NewOrder(
             campaign_id=self.shop.campaign.id,
-            participant_id=self.shop.buyer.id,
+            participant_id=(buyer or self.shop.buyer).id,
             external_order_id=name,
             amount_minor=sum(lines.values()),
             currency="CNY",
@@ -76,12 +79,12 @@ class Desk:
             found, _ = await refunds.refund_by_external_ids(session, **self._own, external_order_id=name, refund=wanted)
             return found.status
 
-    async def fulfil(self, name: str) -> Order:
+    async def fulfil(self, name: str, *, at: datetime | None = None) -> Order:
         order = await self.order(name)
         if order is None:
             raise not_found("order")
         async with self.resources.db.tenant(self.merchant_id) as session:
-            return (await fulfilment.fulfil(session, **self._own, order_id=order.id, fulfilled_at=None)).order
+            return (await fulfilment.fulfil(session, **self._own, order_id=order.id, fulfilled_at=at)).order
 
     async def release(self) -> int:
         async with self.resources.db.tenant(self.merchant_id) as session:
@@ -145,13 +148,26 @@ class Desk:
             return (await session.scalars(select(Order).where(Order.external_order_id == name))).one_or_none()
 
 
+async def add_promoter(desk: Desk) -> tuple[Participant, Participant]:
+    """Another friend of the level 2, who can be paid, and a friend of that one, who buys."""
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        promoter = await make_participant(session, desk.shop.campaign, inviter=desk.shop.second)
+        buyer = await make_participant(session, desk.shop.campaign, inviter=promoter)
+        await make_payee(session, desk.merchant_id, promoter.member_id, account=_account(promoter))
+    return promoter, buyer
+
+
+def _account(earner: Participant) -> str:
+    return f"62220212{ids.decode('mbr', earner.member_id).int % 10**10:010d}"
+
+
 async def open_desk(resources: Resources, **campaign: Any) -> Desk:
     """Two levels above a buyer, of 30 and 10 %; those who earn can be paid."""
-    shop = await open_shop(resources, await make_merchant(resources), **campaign)
+    merchant = await make_merchant(resources)
+    shop, key = await open_shop(resources, merchant, **campaign), merchant.test_key
     async with resources.db.tenant(shop.merchant_id) as session:
         maker = await make_user(session, shop.merchant_id, "operator")
         checker = await make_user(session, shop.merchant_id)
         for earner in (shop.first, shop.second):
-            account = f"62220212{ids.decode('mbr', earner.member_id).int % 10**10:010d}"
-            await make_payee(session, shop.merchant_id, earner.member_id, account=account)
-    return Desk(resources, shop, maker, checker)
+            await make_payee(session, shop.merchant_id, earner.member_id, account=_account(earner))
+    return Desk(resources, shop, maker, checker, key)

@@ -1,7 +1,8 @@
 """What a merchant has paid in: where it stands, and what may be taken of it.
 
 `merchant_deposits` and `customer_payments` → `merchant_funds` → (a batch is approved) `merchant_funds_reserved` →
-(its payout is paid) `funds_spent`; the part of a payout that failed or was cancelled goes back.
+(its payout is paid) `funds_spent`; the part of a payout that failed or was cancelled goes back. What is refunded of a
+sale leaves `merchant_funds` as it came.
 """
 
 from __future__ import annotations
@@ -104,6 +105,15 @@ async def received(
             "reference_reused", f"{reference} brought {yuan(before[0])} {before[1]} before; nothing changed."
         )
     return False
+
+
+async def returned(
+    session: AsyncSession, *, merchant_id: str, reference: str, amount_minor: int, currency: str, occurred_at: datetime
+) -> None:
+    """A customer gets back what was paid in the tool: it is there no more, which may leave less than nothing."""
+    own: dict[str, Any] = {"merchant_id": merchant_id, "currency": currency, "occurred_at": occurred_at}
+    legs = _legs(("merchant_funds", "customer_payments"), amount_minor)
+    await service.post(session, **own, kind="sale_returned", reference=reference, legs=legs)
 
 
 async def require(session: AsyncSession, *, merchant_id: str, currency: str, amount_minor: int) -> Funds:

@@ -45,7 +45,7 @@ async def _top_up(session: AsyncSession, checkout: Checkout, buyer: Merchant, no
         reference=checkout.id,
         amount_minor=checkout.amount_minor,
         currency=checkout.currency,
-        occurred_at=checkout.paid_at or now,
+        occurred_at=_clock(buyer, now),
     )
     if is_new:
         _audit(session, checkout, buyer, "funds.topped_up", {})

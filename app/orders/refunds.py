@@ -15,6 +15,7 @@ from app.db import outbox
 from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Unprocessable
+from app.ledger import funds
 from app.models import Order, Refund
 from app.orders import clearing, queries, rules
 from app.orders.locks import hold_external_order
@@ -136,7 +137,21 @@ async def _apply(session: AsyncSession, order: Order, row: Refund, refund: NewRe
     await clearing.refunded(session, order=order, refund=row, taken_back=taken_back, fee_back=fee_back, now=now)
     found = await queries.detail(session, merchant_id=order.merchant_id, order=order)
     await order_refunded(session, order=order, now=now)
+    await _return_funds(session, order, row)
     await outbox.emit(session, order.merchant_id, "order.refunded", order_view(found), at=now)
+
+
+async def _return_funds(session: AsyncSession, order: Order, row: Refund) -> None:
+    """Of an order that was paid on our own page, and so has filled the merchant's funds."""
+    if order.external_order_id == order.id:
+        await funds.returned(
+            session,
+            merchant_id=order.merchant_id,
+            reference=row.id,
+            amount_minor=row.amount_minor,
+            currency=order.currency,
+            occurred_at=row.refunded_at,
+        )
 
 
 def _line(external_line_id: str, amount_minor: int) -> dict[str, object]:

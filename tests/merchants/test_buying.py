@@ -8,10 +8,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.kit import ids
+from app.kit import clock, ids
+from app.ledger.verify import verify
+from app.orders import checkout as checkouts
 from app.resources import Resources
 from tests.factories import MerchantFixture
-from tests.merchants.conftest import House
+from tests.factories.shops import make_shop
+from tests.merchants.conftest import House, notice
 
 
 def key() -> dict[str, str]:
@@ -79,3 +82,30 @@ async def test_a_merchant_from_before_the_house_has_a_place_there_can_buy(
 ) -> None:
     await house.buy(merchant.live_id)
     await house.buy(merchant.test_id)
+
+
+async def test_what_customers_pay_in_the_tool_fills_the_funds_and_refunds_take_it_out_again(
+    house: House, resources: Resources
+) -> None:
+    merchant = await house.register()
+    async with resources.db.tenant(merchant.test_id) as session:
+        shop = await make_shop(session, merchant.test_id)
+    body = {"campaign_id": shop.campaign.id, "participant_id": shop.buyer.id}
+    checkout = (await merchant.test.post("/v1/checkouts", json=body, headers=key())).json()
+    async with resources.db.tenant(merchant.test_id) as session:
+        row = await checkouts.get(session, merchant_id=merchant.test_id, checkout_id=checkout["id"])
+        for _ in range(2):
+            await checkouts.settle(session, notice=notice(row, clock.utcnow()), now=clock.utcnow())
+
+    async def available() -> tuple[int, int]:
+        found = (await merchant.test.get("/v1/merchant/funding")).json()
+        return found["funds_minor"], found["owed_fees_minor"]
+
+    assert await available() == (5_900, 59)
+    refund = {"external_refund_id": "r1", "amount_minor": 900}
+    for _ in range(2):
+        done = await merchant.test.post(f"/v1/orders/{checkout['id']}/refunds", json=refund, headers=key())
+        assert done.status_code in {200, 201}, done.text
+    assert await available() == (5_000, 50)
+    async with resources.db.tenant(merchant.test_id) as session:
+        assert (await verify(session, merchant_id=merchant.test_id)).clean

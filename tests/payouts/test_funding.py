@@ -130,6 +130,18 @@ async def test_cancelled_before_it_left_a_batch_gives_its_funds_back(prepaid: Me
     assert await standing(session, own) == (2_000, 0, 0)
 
 
+async def test_funds_that_are_put_aside_for_nothing_are_named(prepaid: MerchantFixture, office: Office) -> None:
+    own, session = office.merchant_id, office.session
+    await top_up(session, own, 2_000)
+    await make_payable(session, own, 500)
+    await office.exported()
+    lost: dict[str, Any] = {"amounts": {ids.new("pay"): 300}, "currency": "CNY", "occurred_at": NOW}
+    await funds.reserve(session, merchant_id=own, **lost)
+    (found,) = (await reconciliation.reconcile(session, merchant_id=own)).differences
+    assert (found.subject_id, found.expected, found.found) == (own, 500, 800)
+    assert "put aside" in found.check
+
+
 async def test_a_merchant_that_pays_from_accounts_of_its_own_is_not_limited(office: Office) -> None:
     own, session = office.merchant_id, office.session
     await make_payable(session, own, 700)

@@ -45,7 +45,7 @@ async def list_plans(session: PublicSession) -> dict[str, Any]:
 
 @router.post("/merchant/plan", response_model=CheckoutOut, status_code=status.HTTP_201_CREATED)
 async def buy_plan(body: PlanIn, tenant: AccountDep) -> dict[str, Any]:
-    """A checkout of the house, to be paid at its `pay_url`; with the payment the plan is in force and its days are there.
+    """A checkout of the house, to be paid at its `pay_url`; paid, the plan is in force and its days are there.
 
     The same plan again comes behind what runs. Of two plans the one with the lower fee is used first, while the other
     one's time waits: no paid day is lost.

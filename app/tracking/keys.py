@@ -57,7 +57,11 @@ class Keys:
         return self(f"p:{participant_id.hex}")
 
     def visitors(self, participant_id: UUID, day: int) -> str:
-        return self(f"v:{participant_id.hex}:{day}")
+        return f"{self.visitors_of(participant_id)}{day}"
+
+    def visitors_of(self, participant_id: UUID) -> str:
+        """Before the day."""
+        return self(f"v:{participant_id.hex}:")
 
     def staged(self, key: str) -> str:
         """Where what is to replace a key gathers, so that the change itself is short."""

@@ -45,6 +45,7 @@ class _Names(msgspec.Struct, frozen=True):
     campaign: str
     hours: str
     participant: str
+    visitors: str  # before the day
 
 
 # By identity, as long as the code cache keeps the target. Spelling the names costs more than counting under them.
@@ -59,6 +60,7 @@ class _Plan:
     def __init__(self, own: Keys) -> None:
         self.own = own
         self.keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
+        self.names: list[_Names] = []
         self.targets: list[int] = []
         self.visits: list[int] = []
         self._campaigns: dict[str, int] = {}
@@ -66,15 +68,16 @@ class _Plan:
     def count(self, target: Target) -> None:
         """Flat: the places of its campaign, whose hours follow, and of its participant."""
         names = _names(self.own, target)
+        self.names.append(names)
         campaign = self._campaigns.get(names.campaign)
         if campaign is None:
             campaign = self._campaigns[names.campaign] = self.add(names.campaign)
             self.add(names.hours)
         self.targets += (campaign, self.add(names.participant))
 
-    def visit(self, place: int, target: Target, day: int) -> None:
+    def visit(self, place: int, day: int) -> None:
         """Flat: the place of a target among the targets (from 0), a day, the place of that day's visitors."""
-        self.visits += (place, day, self.add(self.own.visitors(target.participant_id, day)))
+        self.visits += (place, day, self.add(f"{self.names[place].visitors}{day}"))
 
     def recognise(self, hit: Hit) -> int:
         """The place of its client's event id, or 0."""
@@ -114,7 +117,7 @@ def _visits(plan: _Plan, targets: Sequence[Target], places: Sequence[int], hits:
     else:
         days = sorted({(place, day_of(hit.occurred_us)) for place, hit in zip(places, hits, strict=True)})
     for place, day in days:
-        plan.visit(place, targets[place], day)
+        plan.visit(place, day)
 
 
 def _names(own: Keys, target: Target) -> _Names:
@@ -123,7 +126,8 @@ def _names(own: Keys, target: Target) -> _Names:
         if len(_NAMES) >= MOST_NAMES:
             _NAMES.clear()
         campaign, participant = target.campaign_id, target.participant_id
-        names = _Names(target, own, own.campaign(campaign), own.hours(campaign), own.participant(participant))
+        visitors = own.visitors_of(participant)
+        names = _Names(target, own, own.campaign(campaign), own.hours(campaign), own.participant(participant), visitors)
         _NAMES[id(target)] = names
     return names
 

@@ -97,7 +97,8 @@ def _line(line: IncomeLine, found: income.Income, full: bool) -> dict[str, Any]:
 def _cell(line: dict[str, Any], name: str) -> str | Decimal:
     if name == "amount":
         return Decimal(line["amount_minor"]).scaleb(-2)
-    return str(line[name]) if line[name] is not None else ""
+    value = line[name]
+    return Decimal(value) if isinstance(value, int) else value or ""
 
 
 def _show(found: dict[str, Any], year: int, quarter: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from app.cli.desk import Desk, dry_run_notice
 from app.cli.output import Exit, say, show_json, show_table
 from app.cli.payout_desk import Data, Execute, Json, Looker, Merchant, User, instant, look, run
 from app.cli.sheets import OutFile, write_sheet
+from app.kit.spreadsheets import Cell
 from app.payouts import carrying, checkup, decisions, provider_list, reconciliation, terms
 from app.payouts.decisions import Outcome
 from app.payouts.rules import FeeBearer
@@ -62,13 +64,19 @@ def reconcile(
         payout_rails.add_answers(report, found["sent"], data, older)
     report["ok"] = not (report["differences"] or report["refused"])
     if out is not None:
-        write_sheet(out, COLUMNS, [[str(each[name]) for name in COLUMNS] for each in report["differences"]])
+        write_sheet(out, COLUMNS, map(_cells, report["differences"]))
     if as_json:
         show_json(report)
     else:
         payout_tables.show_report(report)
     if not report["ok"]:
         raise typer.Exit(Exit.PARTLY)
+
+
+def _cells(difference: dict[str, Any]) -> list[Cell]:
+    """Amounts stay numbers: of a text a spreadsheet adds up nothing."""
+    found = [difference[name] for name in COLUMNS]
+    return [Decimal(value) if isinstance(value, int) else value for value in found]
 
 
 def doctor(merchant: Merchant, user: Looker = None, as_json: Json = False, data: Data = None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,11 +69,11 @@ def act(work: Work, merchant: str, data: Path | None, *, execute: bool, as_json:
 
 
 def instant(text: str | None, option: str) -> datetime | None:
-    """A day's beginning in China, or an instant; without a zone it is China's."""
+    """A day's beginning in China, or an instant, in UTC; without a zone it is China's."""
     if text is None:
         return None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter("a day like 2026-11-30, or an instant", param_hint=option) from None
-    return found if found.tzinfo is not None else found.replace(tzinfo=clock.SHANGHAI)
+    return (found if found.tzinfo is not None else found.replace(tzinfo=clock.SHANGHAI)).astimezone(UTC)

@@ -57,18 +57,18 @@ def to_csv(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def to_xlsx(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, created: datetime) -> bytes:
-    """One sheet of typed cells; equal input makes equal bytes."""
+    """One sheet of typed cells, amounts with their two places; equal input makes equal bytes."""
     buffer = io.BytesIO()
     with xlsxwriter.Workbook(buffer, {"in_memory": True}) as book:
         book.set_properties({"created": created.replace(tzinfo=None)})
-        text, money = book.add_format({"num_format": "@"}), book.add_format({"num_format": "0.00"})
+        text, money, count = (book.add_format({"num_format": shown}) for shown in ("@", "0.00", "0"))
         # Keeps a text a text when somebody edits the cell or saves the sheet in another form.
         text.set_quote_prefix()
         sheet = book.add_worksheet()
         for number, row in enumerate([header, *rows]):
             for column, cell in enumerate(row):
                 if isinstance(cell, Decimal):
-                    sheet.write_number(number, column, cell, money)
+                    sheet.write_number(number, column, cell, money if cell.as_tuple().exponent else count)
                 else:
                     sheet.write_string(number, column, clean(cell), text)
         sheet.freeze_panes(1, 0)

@@ -36,8 +36,8 @@ _RECENT_VISITORS = text("""
           WHERE merchant_id = :merchant AND participant_id = ANY(:participants) AND day = ANY(:days)) numbered
     GROUP BY participant_id, day, part
 """)
-# Of so many visitors each; the next ones are fetched when these are done with.
-_PARTS_AT_ONCE = 8
+# Fetched at once. The next ones are when these are staged: until then the session is silent.
+_PARTS_AT_ONCE = 50
 _KNOWN_VISITS = text("""
     SELECT count(*) FROM participant_visitors
     WHERE merchant_id = :merchant AND (participant_id, day, visitor) IN

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.kit import clock, ids, logging, outward
-from app.kit.errors import InvitreeError, Unauthorized
+from app.kit.errors import Conflict, InvitreeError, Unauthorized, Unavailable
 from app.merchants import purchases
 from app.models import Merchant, PaymentProvider
 from app.orders import metrics, notices
@@ -18,6 +18,7 @@ from app.orders.providers.signatures import refused
 from app.resources import Resources
 
 log = logging.get(__name__)
+ANSWERED = frozenset({Unauthorized.status, Unavailable.status})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ async def hear(resources: Resources, *, kind: str, merchant_id: str, headers: Ma
         await follow(resources, notice, is_house=merchant.is_house, told_by="notification", now=now)
     except InvitreeError as error:
         log.warning("payment_notice_refused", provider=kind, merchant_id=merchant_id, code=error.code)
-        return Told(error.status, error.code)
+        return Told(error.status if error.status in ANSWERED else Conflict.status, error.code)
     return Told(200, "SUCCESS")
 
 

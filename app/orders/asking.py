@@ -18,7 +18,7 @@ from app.orders import checkout_rules as rules
 from app.orders.providers import credentials
 from app.orders.providers.protocol import Notice, Provider, RefundState, payment_key
 
-DUE = ("open", "refund_due")
+DUE = ("open", "expired", "refund_due")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,16 @@ async def ask(provider: Provider, turn: Turn) -> Notice:
 async def go_on(session: AsyncSession, turn: Turn, notice: Notice | None) -> None:
     """After a look that settled nothing; `notice` is None where the provider did not answer, or was not asked."""
     checkout = await _newest(session, turn.claim)
-    if checkout is None or checkout.status != "open":
+    if checkout is None or checkout.status not in {"open", "expired"}:
         return
     is_answered = not turn.is_begun or (notice is not None and notice.state != "unknown")
-    if turn.is_over and (is_answered or checkout.expires_at + rules.UNANSWERED_FOR <= turn.now):
-        await checkouts.expire(session, checkout=checkout)
+    end = rules.end_of_look(turn.now, is_answered=is_answered, expires_at=checkout.expires_at)
+    if end.is_given_up and checkout.status == "open":
+        await checkouts.expire(session, checkout=checkout, look_at=end.look_at)
         return
-    checkout.due_at = rules.next_look(turn.now, attempts=checkout.attempts, expires_at=checkout.expires_at)
+    is_open = checkout.status == "open"
+    look = rules.next_look(turn.now, attempts=checkout.attempts, expires_at=checkout.expires_at)
+    checkout.due_at = look if is_open else end.look_at
     checkout.leased_until = None
     await session.flush()
 

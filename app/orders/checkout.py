@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import stock
 from app.db.rows import get_row
 from app.kit import ids
-from app.kit.errors import Conflict, NotFound, not_found
+from app.kit.errors import Conflict, NotFound, Unprocessable, not_found
 from app.ledger import funds
 from app.models import Campaign, Checkout, Participant
 from app.orders import checkout_rules as rules
@@ -122,6 +122,8 @@ async def settle(session: AsyncSession, *, notice: Notice, now: datetime) -> Che
     elif notice.state in {"failed", "closed"} and checkout.status == "open":
         is_late = notice.state == "closed" and checkout.expires_at <= now
         await _end(session, [checkout], "expired" if is_late else "failed", reason=f"payment_{notice.state}")
+    elif notice.state in {"failed", "closed"} and checkout.status == "expired":
+        checkout.due_at = checkout.leased_until = None
     await session.flush()
     return checkout
 
@@ -140,7 +142,7 @@ async def _take_payment(session: AsyncSession, checkout: Checkout, notice: Notic
     try:
         async with session.begin_nested():
             await record_order(session, checkout=checkout, now=now)
-    except (Conflict, NotFound) as refusal:
+    except (Conflict, NotFound, Unprocessable) as refusal:
         await _end(session, [checkout], "refund_due", reason=refusal.code)
         checkout.due_at = now
     else:
@@ -189,14 +191,16 @@ async def record_order(session: AsyncSession, *, checkout: Checkout, now: dateti
     await service.create(session, merchant_id=checkout.merchant_id, order=order, sale=sale, now=now)
 
 
-async def expire(session: AsyncSession, *, checkout: Checkout) -> None:
-    """One that the caller holds, and that nobody paid in time."""
+async def expire(session: AsyncSession, *, checkout: Checkout, look_at: datetime | None) -> None:
+    """One that the caller holds, and that nobody paid in time; `look_at`: when its provider is asked once more."""
     await _end(session, [checkout], "expired", reason=None)
+    checkout.due_at = look_at
     await session.flush()
 
 
 async def expire_due(session: AsyncSession, *, merchant_id: str, now: datetime, limit: int = AT_ONCE) -> int:
-    """End what was not paid in time, and give its stock back; how many. Their providers are not asked."""
+    """End what was not paid in time, and give its stock back; how many. Providers are asked afterwards, by the worker:
+    money that came in after all still buys, or goes back."""
     due = (
         select(Checkout)
         .where(Checkout.merchant_id == merchant_id, Checkout.status == "open", Checkout.expires_at <= now)
@@ -207,6 +211,8 @@ async def expire_due(session: AsyncSession, *, merchant_id: str, now: datetime, 
     )
     found = (await session.scalars(due)).all()
     await _end(session, found, "expired", reason=None)
+    for checkout in found:
+        checkout.due_at = now if checkout.started_at is not None else None
     await session.flush()
     return len(found)
 

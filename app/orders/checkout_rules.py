@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -17,6 +18,9 @@ LOOKS = tuple(timedelta(seconds=s) for s in (10, 20, 30, 60, 120))
 REFUND_LOOKS = tuple(timedelta(seconds=s) for s in (5, 30, 120, 600, 3_600))
 # How long a checkout may hold its stock past its end while its provider does not answer.
 UNANSWERED_FOR = timedelta(minutes=10)
+# Whoever did not answer then may have taken the money: it is asked on, for as long as it tells of such payments.
+LATE_LOOK = timedelta(hours=1)
+ASKED_FOR = timedelta(days=3)
 
 
 def expires_at(now: datetime, *, ends_at: datetime | None) -> datetime:
@@ -29,6 +33,22 @@ def next_look(now: datetime, *, attempts: int, expires_at: datetime) -> datetime
     """When the provider of a payment that was begun is asked again: at the end of the checkout at the latest."""
     look = now + LOOKS[min(attempts, len(LOOKS) - 1)]
     return min(look, expires_at) if now < expires_at else look
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """`look_at`: when the provider is asked once more though the checkout is over."""
+
+    is_given_up: bool
+    look_at: datetime | None
+
+
+def end_of_look(now: datetime, *, is_answered: bool, expires_at: datetime) -> End:
+    """What a look that settled nothing means for the checkout's life."""
+    if is_answered:
+        return End(is_given_up=expires_at <= now, look_at=None)
+    look_at = now + LATE_LOOK if now < expires_at + ASKED_FOR else None
+    return End(is_given_up=expires_at + UNANSWERED_FOR <= now, look_at=look_at)
 
 
 def next_refund_look(now: datetime, *, attempts: int) -> datetime:

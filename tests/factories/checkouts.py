@@ -51,8 +51,9 @@ class Desk:
         wanted = Wish(self.shop.campaign.id, **({"participant_id": self.shop.buyer.id} | wish))
         sell = selling.sell_once if once else selling.sell
         async with self.resources.db.tenant(self.merchant_id) as session:
-            own = {"merchant_id": self.merchant_id, "wish": wanted}
-            return await sell(session, **own, provider="sandbox", now=now or clock.utcnow())
+            return await sell(
+                session, merchant_id=self.merchant_id, wish=wanted, provider="sandbox", now=now or clock.utcnow()
+            )
 
     async def begin(self, checkout: Checkout, *, now: datetime | None = None) -> None:
         async with self.resources.db.tenant(self.merchant_id) as session:

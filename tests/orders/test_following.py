@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from app.kit import clock
 from app.models import Checkout, SandboxPayment
 from app.orders import asking
+from app.orders.checkout import expire_all_due
 from app.orders.providers.protocol import payment_key
 from app.orders.providers.sandbox import SandboxCashier
 from app.resources import Resources
@@ -142,3 +143,34 @@ async def test_the_cashier_tells_late_what_was_paid_late(desk: Desk, site: str, 
     while await worker.notify_late(here):
         pass
     assert (await desk.look(checkout)).status == "paid"
+
+
+async def test_what_may_have_been_paid_unseen_is_asked_after_once_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = await _at_the_cashier(desk, status="paid")
+
+    async def away(_: SandboxCashier, key: str) -> None:
+        raise OSError(f"no answer for {key}")
+
+    with monkeypatch.context() as silent:
+        silent.setattr(SandboxCashier, "query", away)
+        await desk.advance(1_501)
+        await _follow(desk)
+    assert (await desk.look(checkout)).status == "expired"
+    await desk.advance(3_601)
+    await _follow(desk)
+    seen = await desk.look(checkout)
+    assert (seen.status, seen.due_at, await desk.left()) == ("paid", None, 2)
+
+
+async def test_a_test_clock_ends_checkouts_and_their_payments_are_asked_after(desk: Desk) -> None:
+    paid, idle = await _at_the_cashier(desk, status="paid"), await desk.open()
+    later = clock.utcnow() + timedelta(seconds=901)
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        await expire_all_due(session, merchant_id=desk.merchant_id, now=later)
+    assert [(await desk.look(one)).status for one in (paid, idle)] == ["expired", "expired"]
+    await desk.advance(902)
+    await _follow(desk)
+    assert [(await desk.look(one)).status for one in (paid, idle)] == ["paid", "expired"]
+    assert await desk.left() == 2

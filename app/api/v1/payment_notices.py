@@ -59,7 +59,15 @@ async def list_notices(tenant: TenantDep, page: PageDep) -> dict[str, Any]:
     return tenant.show_page(found, notice_view)
 
 
-@router.post("/payment-notifications/{kind}/{merchant_id}", response_model=ReceivedOut)
+@router.post(
+    "/payment-notifications/{kind}/{merchant_id}",
+    response_model=ReceivedOut,
+    responses={
+        401: {"model": ReceivedOut, "description": "Not signed by the provider, or not just now: nothing is kept"},
+        409: {"model": ReceivedOut, "description": "Signed, and does not fit: set aside in the list of notices"},
+        503: {"model": ReceivedOut, "description": "Try again later"},
+    },
+)
 async def receive(
     kind: Provider, merchant_id: Annotated[str, Path(max_length=64)], request: Request, resources: ResourcesDep
 ) -> Response:

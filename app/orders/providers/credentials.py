@@ -95,7 +95,7 @@ async def _require_same_account(session: AsyncSession, merchant_id: str, setting
     known = read(stored)
     if (known.mch_id, known.app_id) == (settings.mch_id, settings.app_id):
         return
-    under_way = Checkout.due_at.is_not(None), Checkout.started_at.is_not(None)
+    under_way = Checkout.provider == KIND, Checkout.due_at.is_not(None), Checkout.started_at.is_not(None)
     if await session.scalar(select(exists().where(Checkout.merchant_id == merchant_id, *under_way))):
         detail = "Payments to the present account are under way: only its keys can be changed until they are settled."
         raise Conflict("payment_provider_in_use", detail)

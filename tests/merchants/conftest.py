@@ -27,6 +27,7 @@ class Registered:
     live: httpx.AsyncClient
     test: httpx.AsyncClient
     invite_code: str
+    sandbox_code: str
 
     def id(self, *, live: bool) -> str:
         return self.live_id if live else self.test_id
@@ -49,7 +50,7 @@ class House:
         assert answer.status_code == 201, answer.text
         made = answer.json()
         live, test = client_with(self.app, made["secret_key"]), client_with(self.app, made["test_secret_key"])
-        return Registered(made["id"], made["twin_id"], live, test, made["invite_code"])
+        return Registered(made["id"], made["twin_id"], live, test, made["invite_code"], made["sandbox_code"])
 
     async def open_plan(self, merchant_id: str, key: str = "pro_month") -> Checkout:
         async with self.resources.db.system() as session:

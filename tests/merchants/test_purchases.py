@@ -133,6 +133,45 @@ async def test_purchases_at_once_add_up(house: House) -> None:
     assert (days_left(shown["plan_ends_at"]), days_left(shown["membership"]["ends_at"])) == (90, 120)
 
 
+async def test_inviters_and_invited_buy_and_prove_their_phones_at_once(house: House) -> None:
+    """All of these lock days of two or three merchants."""
+    chain = [await house.register()]
+    for _ in range(3):
+        chain.append(await house.register(invite_code=chain[-1].invite_code))
+    opened = [await house.open_plan(merchant.live_id) for merchant in chain]
+
+    async def prove(merchant: Registered) -> bool:
+        done = await merchant.live.post("/v1/merchant/verify", json={"code": merchant.sandbox_code})
+        return done.status_code == 200
+
+    proofs = (prove(merchant) for merchant in reversed(chain))
+    assert all(await asyncio.gather(*(house.pay(checkout) for checkout in opened), *proofs))
+    ends = [(await own(merchant, live=True))["membership"]["ends_at"] for merchant in chain]
+    assert [days_left(end) for end in ends] == [90, 120, 120, 90]
+
+
+async def test_where_the_own_campaign_is_over_the_running_one_takes_the_sale(
+    house: House, resources: Resources
+) -> None:
+    merchant = await house.register()
+    before = await house.buy(merchant.test_id)
+    old = update(Campaign).where(Campaign.id == before.campaign_id)
+    async with resources.db.system() as session:
+        own_: dict[str, Any] = {"merchant_id": before.merchant_id, "actor": "system", "now": clock.utcnow()}
+        other, _ = await campaigns.create(session, **own_, fields=houses.FIELDS)
+        await campaigns.publish(session, **own_, campaign_id=other.id)
+        await session.execute(old.values(status="ended", ended_at=clock.utcnow()))
+    try:
+        after = await house.buy(merchant.test_id)
+    finally:
+        async with resources.db.system() as session:
+            await session.execute(old.values(status="active", ended_at=None))
+            await session.execute(update(Campaign).where(Campaign.id == other.id).values(status="ended"))
+    assert (after.campaign_id, after.member_id) == (other.id, before.member_id)
+    async with resources.db.system() as session:
+        assert (await session.get_one(Order, (after.merchant_id, after.id))).campaign_id == other.id
+
+
 async def test_the_sale_is_an_order_of_the_house_and_in_its_funds(house: House, resources: Resources) -> None:
     merchant = await house.register()
     async with resources.db.system() as session:

@@ -99,6 +99,15 @@ async def require_templates(session: AsyncSession, *, merchant_id: str, template
         raise not_found("poster_template")
 
 
+async def template_versions(session: AsyncSession, *, merchant_id: str, template_ids: Iterable[str]) -> dict[str, int]:
+    """The newest by id, of the merchant's own; built-in ones have none."""
+    columns = select(PosterTemplate.id, PosterTemplate.version)
+    own = columns.where(
+        PosterTemplate.merchant_id == merchant_id, PosterTemplate.id.in_(set(template_ids) - OFFERED.keys())
+    )
+    return dict((await session.execute(own)).tuples().all())
+
+
 def status_column(now: datetime | ColumnElement[datetime]) -> ColumnElement[Any]:
     """`rules.status_at` in SQL; a test holds the two together."""
     ended = and_(Campaign.status.in_(TIMED), Campaign.ends_at <= now)

@@ -39,7 +39,12 @@ LOCKED: Mapping[str, frozenset[str]] = {
     "paused": _BEGUN,
 }
 AFTER_THE_END = frozenset({"meta"})
-_NAMES_IN_BODY = {"price_minor": "/product/price_minor", "currency": "/product/currency", "meta": "/metadata"}
+_NAMES_IN_BODY = {
+    "price_minor": "/product/price_minor",
+    "currency": "/product/currency",
+    "meta": "/metadata",
+    "poster_template_versions": "/poster_template_ids",
+}
 
 
 class Dated(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -84,7 +85,7 @@ async def change(
     if fields.get("budget_minor") is not None:
         await budget.alone(session, campaign_id)
     campaign, before = await _lock(session, merchant_id, campaign_id)
-    values = _differing(campaign, drafting.columns(fields))
+    values = _differing(campaign, drafting.columns(fields) | await _poster_versions(session, campaign, fields))
     kinds = [values.get(name, getattr(campaign, name)) for name in ("kind", "product_kind")]
     rule = drafting.document(kinds[0], fields, base=before, product_kind=kinds[1])
     changed = [*values, *(["rules"] if rule != before else [])]
@@ -106,6 +107,18 @@ async def change(
     await session.flush()
     await announcements.changed(session, campaign.id)
     return campaign, rule
+
+
+async def _poster_versions(session: AsyncSession, campaign: Campaign, fields: CampaignFields) -> dict[str, Any]:
+    """Naming templates, be it the same ones again, takes up what they are by now. A draft follows them until then."""
+    if campaign.published_at is None or "poster_template_ids" not in fields:
+        return {}
+    return await _newest_posters(session, campaign.merchant_id, fields["poster_template_ids"])
+
+
+async def _newest_posters(session: AsyncSession, merchant_id: str, template_ids: Sequence[str]) -> dict[str, Any]:
+    versions = await queries.template_versions(session, merchant_id=merchant_id, template_ids=template_ids)
+    return {"poster_template_versions": versions}
 
 
 def _differing(campaign: Campaign, values: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +145,7 @@ async def publish(session: AsyncSession, *, merchant_id: str, campaign_id: str, 
     scheduled = rules.next_status("publish", campaign.status)
     _require_clean(compliance.check(campaign, rule, now=now), Conflict)
     campaign.status, campaign.published_at = scheduled, now
+    _apply(campaign, await _newest_posters(session, merchant_id, campaign.poster_template_ids), now)
     campaign.starts_at = campaign.starts_at or now
     campaign.status = rules.status_at(campaign, now)
     _audit(session, campaign, "campaign.publish", actor, now, status=campaign.status)

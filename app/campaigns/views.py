@@ -30,6 +30,7 @@ def campaign_view(campaign: Campaign, rule: RuleDocument, *, now: datetime) -> d
         "landing": campaign.landing,
         "rules_text": campaign.rules_text,
         "poster_template_ids": campaign.poster_template_ids,
+        "poster_template_versions": campaign.poster_template_versions,
         "poster_avatars": campaign.poster_avatars,
         "cloned_from_id": campaign.cloned_from_id,
         "published_at": campaign.published_at,

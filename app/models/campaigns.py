@@ -69,6 +69,7 @@ class Campaign(TenantRow, Base):
     landing: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     rules_text: Mapped[str | None] = mapped_column(Text)
     poster_template_ids: Mapped[list[str]] = mapped_column(JSONB, server_default="[]")
+    poster_template_versions: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
     poster_avatars: Mapped[bool] = mapped_column(server_default=text("false"))
     cloned_from_id: Mapped[str | None] = mapped_column(Id("cmp"))
     due_at: Mapped[Instant | None] = mapped_column(Computed(DUE_AT, persisted=True), deferred=True)

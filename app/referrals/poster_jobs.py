@@ -75,7 +75,9 @@ async def start(session: AsyncSession, *, merchant_id: str, campaign_id: str, wi
     participants = await _wanted(session, merchant_id, campaign_id, wish.participant_ids)
     version = None
     if wish.template_id is not None:
-        shown = await templates.show(session, merchant_id=merchant_id, template_id=wish.template_id)
+        campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
+        fixed = campaign.poster_template_versions.get(wish.template_id)
+        shown = await templates.show(session, merchant_id=merchant_id, template_id=wish.template_id, version=fixed)
         version = shown["version"]
     job = Job(
         merchant_id=merchant_id,

@@ -48,7 +48,7 @@ async def of_participant(
     if template_id not in (None, *names):
         raise not_found("poster_template")
     name = template_id or picked(participant, names)
-    template = await _template(session, merchant_id, name)
+    template = await _template(session, merchant_id, name, campaign.poster_template_versions.get(name))
     return template, await personal(
         session, campaign, await _texts(session, campaign), participant, public_url=public_url
     )
@@ -73,6 +73,7 @@ async def of_many(
         person = await queries.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
         name, version = fixed or (picked(person, names), None)
         if name not in known:
+            version = version or campaign.poster_template_versions.get(name)
             known[name] = await _template(session, merchant_id, name, version)
         composed.append((known[name], await personal(session, campaign, shared, person, public_url=public_url)))
     return composed

@@ -9,10 +9,12 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from app.api.v1.poster_templates import DOCUMENT
 from app.kit import ids
 from app.kit.errors import NotFound
+from app.models import Job
 from app.poster import Template, load_template, read_back
 from app.poster.renderer import Renderer
 from app.referrals import templates
@@ -216,7 +218,7 @@ async def test_a_preview_shows_what_it_is_asked_to(
         assert (missing.status_code, missing.json()["code"]) == (404, code)
 
 
-async def test_a_campaign_shows_its_first_template_and_every_change_of_it(
+async def test_a_campaign_that_has_no_version_yet_shows_every_change_of_its_first_template(
     api: httpx.AsyncClient, http: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:
     first, second = await make_template(api), await make_template(api, document(colour=GREEN))
@@ -231,6 +233,33 @@ async def test_a_campaign_shows_its_first_template_and_every_change_of_it(
     assert after.status_code == 200
     assert is_coloured(after, "#702080")
     assert read_back(after.content) == [f"https://t.invitree.cn/i/{participant.invite_code}?s=qr"]
+
+
+async def test_a_published_campaign_keeps_its_version_until_it_is_told(
+    api: httpx.AsyncClient, http: httpx.AsyncClient, resources: Resources
+) -> None:
+    made = await make_template(api)
+    mine = {"poster_template_ids": [made["id"], "distribution"]}
+    campaign = (await api.post("/v1/campaigns", json={"name": "春季", "kind": "refer_a_friend", **mine})).json()
+    path = f"/v1/campaigns/{campaign['id']}"
+    assert campaign["poster_template_versions"] == {}
+    await api.patch(f"{PATH}/{made['id']}", json={"document": document(colour=GREEN)})
+    published = (await api.post(f"{path}/publish")).json()
+    assert published["poster_template_versions"] == {made["id"]: 2}
+    person = (await api.post(f"{path}/participants", json={"member": {"external_id": "u-1"}})).json()
+    before = await http.get(person["poster_url"])
+    assert is_coloured(before, GREEN)
+    await api.patch(f"{PATH}/{made['id']}", json={"document": document(colour=BLUE)})
+    known = {"If-None-Match": before.headers["etag"]}
+    assert (await http.get(person["poster_url"], headers=known)).status_code == 304
+    job = (await api.post(f"{path}/posters", json={"all": True, "template_id": made["id"]})).json()
+    async with resources.db.system() as session:
+        assert (await session.scalars(select(Job.input).where(Job.id == job["id"]))).one()["template_version"] == 2
+    await api.patch(path, json={"rules_text": "春季活动规则"})
+    assert (await http.get(person["poster_url"], headers=known)).status_code == 304
+    told = (await api.patch(path, json=mine)).json()
+    assert told["poster_template_versions"] == {made["id"]: 3}
+    assert is_coloured(await http.get(person["poster_url"], headers=known), BLUE)
 
 
 async def test_every_version_of_a_template_stays_as_it_was(api: httpx.AsyncClient) -> None:

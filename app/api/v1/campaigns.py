@@ -132,6 +132,10 @@ class CampaignOut(Answer):
     landing: dict[str, Any]
     rules_text: str | None
     poster_template_ids: list[str]
+    poster_template_versions: Annotated[
+        dict[str, int],
+        Field(description="Fixed when it is published; sending `poster_template_ids` takes up the newest ones."),
+    ]
     poster_avatars: bool
     cloned_from_id: str | None
     published_at: datetime | None

@@ -147,7 +147,7 @@ async def get_template(
 async def change_template(
     template_id: str, values: Annotated[dict[str, Any], Depends(check_change)], tenant: TenantDep
 ) -> dict[str, Any]:
-    """Another version; the posters of every campaign that uses the template change with it."""
+    """Another version. A published campaign keeps the one it has until its `poster_template_ids` are sent again."""
     row = await templates.change(tenant.session, merchant_id=tenant.merchant_id, template_id=template_id, values=values)
     return tenant.show(templates.template_view(row))
 

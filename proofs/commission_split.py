@@ -14,6 +14,7 @@ from app.campaigns.document import CommissionLevel, CommissionRule
 from app.cli.output import progress
 from app.kit import ids
 from app.models import Campaign, Commission
+from app.resources import Resources
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 from proofs.frame.stage import Stage
@@ -34,7 +35,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     score = Score()
     with get_context("forkserver").Pool(1 if quick else PROCESSES) as pool:
         work = pool.map_async(play, range(SEED, SEED + cases // PIECE), 1)
-        stored = await store_all(stage, sample)
+        stored = await store_all(stage.resources, sample)
         for one in await asyncio.to_thread(work.get):
             score.cases += one.cases
             score.faults += one.faults
@@ -63,14 +64,14 @@ def play(seed: int, count: int = PIECE) -> Score:
     return score
 
 
-async def store_all(stage: Stage, count: int) -> list[str]:
+async def store_all(resources: Resources, count: int) -> list[str]:
     """A sample through the use cases: a fault of each order, or nothing."""
-    dice, desk = random.Random(SEED), await open_desk(stage.resources)
+    dice, desk = random.Random(SEED), await open_desk(resources)
     found: list[str] = []
     with progress() as bar:
         for number in bar.track(range(count), description="orders"):
             if number % 5 == 0:
-                desk = await open_desk(stage.resources, **terms(dice))
+                desk = await open_desk(resources, **terms(dice))
             found.append(await store(desk, dice))
     return found
 

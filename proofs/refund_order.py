@@ -19,6 +19,7 @@ from app.kit import ids
 from app.kit.errors import InvitreeError
 from app.models import Participant
 from app.referrals.identity import MemberIdentity
+from app.resources import Resources
 from app.rewards.service import grant_all_due
 from app.signups.service import sign_up
 from proofs.frame.command import Entry
@@ -162,7 +163,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     plan, usual = _plan(dice, quick=quick), Usual()
     with progress() as bar:
         for kind, order in bar.track(plan, description="orders"):
-            faults += await compare(stage, kind, order, seen, usual)
+            faults += await compare(stage.resources, kind, order, seen, usual)
     found = {
         "ends that differ": len(faults),
         "kinds without a withdrawal that was paid first": sum(
@@ -197,12 +198,14 @@ def _shuffled(dice: random.Random, kind: Kind) -> list[str]:
     return dice.sample(events, len(events))
 
 
-async def compare(stage: Stage, kind: Kind, order: Sequence[str], seen: Counter[str], usual: Usual) -> list[str]:
+async def compare(
+    resources: Resources, kind: Kind, order: Sequence[str], seen: Counter[str], usual: Usual
+) -> list[str]:
     """A fault a thing that is not as in the usual order, which nobody withdraws in."""
     alone = replace(kind, outcome="")
     if str(alone) not in usual:
-        usual[str(alone)] = await (await _told(stage, alone, alone.events(), Counter())).end()
-    telling = await _told(stage, kind, order, seen)
+        usual[str(alone)] = await (await _told(resources, alone, alone.events(), Counter())).end()
+    telling = await _told(resources, kind, order, seen)
     (wanted, places), (found, stand) = usual[str(alone)], await telling.end()
     faults = [f"{each} instead of {other}" for each, other in itertools.zip_longest(found, wanted) if each != other]
     # Where the order matters: what was paid out before it was refunded stays paid, and is owed.
@@ -213,14 +216,14 @@ async def compare(stage: Stage, kind: Kind, order: Sequence[str], seen: Counter[
     }
     places = {place: minor for place, minor in places.items() if minor}
     faults += [f"{stand} instead of {places}"] if stand != places else []
-    faults += await checks.faults(stage.resources, telling.desk.merchant_id)
+    faults += await checks.faults(resources, telling.desk.merchant_id)
     seen[f"{kind.hold_from} {kind.outcome}"] += bool(moved)
     return [f"{'; '.join(order)} of {kind}: {fault}" for fault in faults]
 
 
-async def _told(stage: Stage, kind: Kind, order: Sequence[str], seen: Counter[str]) -> Telling:
+async def _told(resources: Resources, kind: Kind, order: Sequence[str], seen: Counter[str]) -> Telling:
     rule = TWO_LEVELS.model_copy(update={"hold_from": kind.hold_from})
-    desk = await open_desk(stage.resources, commission=rule, rewards=ON_PURCHASE)
+    desk = await open_desk(resources, commission=rule, rewards=ON_PURCHASE)
     async with desk.resources.db.tenant(desk.merchant_id) as session:
         friend = await sign_up(
             session,

@@ -28,6 +28,7 @@ from proofs.frame.traffic import AGENT, TRACKING, Traffic, open_scene
 PATIENCE = 900
 STALL_SECONDS = 1.2
 RIVALS_PATIENCE = 60.0
+TRIAL_PATIENCE = 120.0
 # A change is known everywhere within a moment; what nobody knows is asked for again after a second.
 CHANGE_SECONDS = 2.5
 
@@ -152,6 +153,50 @@ async def changes(trial: Trial) -> list[str]:
     return faults + ([] if late.status == 302 and shown.get("clicks") == 1 else [f"the end was not heard: {shown}"])
 
 
+async def _money(trial: Trial, small: str) -> list[str]:
+    """By a program of its own, through the use cases; it says what it found."""
+    with forks.program(trial.stage, ["python", "-m", "proofs.money.trial", small], *trial.bugs) as program:
+        await asyncio.to_thread(program.process.join, TRIAL_PATIENCE)
+        faults = [] if program.process.exitcode == 0 else [last_lines(program.log, 3)]
+    trial.load += 5
+    return faults
+
+
+async def split_money(trial: Trial) -> list[str]:
+    """Orders and their refunds in parts: no more is taken back than was earned."""
+    return await _money(trial, "split")
+
+
+async def told_again(trial: Trial) -> list[str]:
+    """An order, told in other orders and more than once, ends the same."""
+    return await _money(trial, "told")
+
+
+async def rival_releases(trial: Trial) -> list[str]:
+    """What is refunded is released in the same moment."""
+    return await _money(trial, "rivals")
+
+
+async def rival_withdrawals(trial: Trial) -> list[str]:
+    """What is refunded and released is withdrawn in the same moment, by many."""
+    return await _money(trial, "withdrawals")
+
+
+async def silent_provider(trial: Trial) -> list[str]:
+    """A provider carries out and does not say so."""
+    return await _money(trial, "payouts")
+
+
+async def contrary_results(trial: Trial) -> list[str]:
+    """A result file says the contrary of an earlier one."""
+    return await _money(trial, "results")
+
+
+async def early_releases(trial: Trial) -> list[str]:
+    """Nothing is paid out while the goods may come back."""
+    return await _money(trial, "held")
+
+
 Small = Callable[[Trial], Awaitable[list[str]]]
 BUGS: dict[str, Small] = {
     "ack-before-redis": killed_api,
@@ -165,8 +210,19 @@ BUGS: dict[str, Small] = {
     "rollup-from-all-rows": both_ways,
     "unknown-codes-for-ever": changes,
     "deaf-to-changes": changes,
+    "refund-forgets-earlier-parts": split_money,
+    "order-counted-twice": told_again,
+    "refund-counted-twice": told_again,
+    "release-without-lock": rival_releases,
+    "withdrawal-read-before-lock": rival_withdrawals,
+    "payout-key-remade": silent_provider,
+    "results-believed-again": contrary_results,
+    "hold-ignores-refund-window": early_releases,
 }
-QUICK = tuple(BUGS)[:6]
+QUICK = (
+    *("ack-before-redis", "count-without-dedupe", "breaker-drops"),
+    *("refund-counted-twice", "withdrawal-read-before-lock", "payout-key-remade"),
+)
 
 
 async def run(stage: Stage, quick: bool) -> Finding:
@@ -176,7 +232,11 @@ async def run(stage: Stage, quick: bool) -> Finding:
     with forks.api(stage) as steady, progress() as bar:
         for bug, small in bar.track(plan, description="bugs"):
             trial = Trial(stage, steady, [bug] if bug else [])
-            faults = await attempt(small, trial)
+            try:
+                faults = await attempt(small, trial)
+            except forks.UnplantedError as error:
+                alarms.append(str(error))
+                continue
             load += trial.load
             if bug and faults:
                 found.append(bug)
@@ -198,6 +258,8 @@ async def attempt(small: Small, trial: Trial) -> list[str]:
     """A proof that cannot even be brought to its end has found something, too."""
     try:
         return await small(trial)
+    except forks.UnplantedError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a bug makes of it
         return [repr(error)]
 

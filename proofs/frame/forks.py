@@ -23,6 +23,10 @@ from proofs.frame.stage import Stage
 START_PATIENCE = 60.0
 
 
+class UnplantedError(Exception):
+    """What a sabotage names is not there: nothing was proved."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fork:
     """`fired` appears when the sabotage strikes. `base_url` is empty for a worker."""
@@ -75,6 +79,8 @@ def program(stage: Stage, command: Sequence[str], *names: str, base_url: str = "
         yield fork
     finally:
         fork.kill()
+        if fork.process.exitcode == preloaded.UNPLANTED:
+            raise UnplantedError(f"{', '.join(names)} could not be planted:\n{last_lines(log, 5)}")
 
 
 def _free_port() -> int:

@@ -11,6 +11,7 @@ import os
 import runpy
 import signal
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import reduction
@@ -22,6 +23,7 @@ from typing import Any
 from proofs import sabotage
 
 PR_SET_PDEATHSIG = 1
+UNPLANTED = 87
 # All that the programs and the sabotages import.
 PRELOAD = ["app.main", "app.worker.__main__", "uvicorn", "proofs.sabotage.catalogue", "proofs.registry"]
 
@@ -98,7 +100,11 @@ def _run(order: Order, descriptors: Mapping[str, int]) -> None:
     output = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    sabotage.apply(order.sabotages, order.fired)
+    try:
+        sabotage.apply(order.sabotages, order.fired)
+    except Exception:  # noqa: BLE001 - whatever it is, the program would run without its bug, or not at all
+        traceback.print_exc()
+        os._exit(UNPLANTED)
     # `python -P -m MODULE ARGUMENTS`
     place = order.command.index("-m") + 1
     before = ["", *order.command]

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 
 from app.kit import clock, logging
 from app.resources import Resources
-from app.tracking import drain, leases, live, positions, retention, stream
+from app.tracking import drain, leases, live, pieces, positions, retention, stream
 from app.tracking.drain import Drained
 from app.tracking.pieces import Ahead, Piece
 
 log = logging.get(__name__)
-# Other shards wait for so long.
-TURN_SECONDS = 1.0
+# Until each shard has had its turn, and how long one is at least: the first pieces of a turn are small. Who stops the
+# worker waits for the end of one.
+ROUND_SECONDS, TURN_SECONDS = 4.0, 0.5
 # Nothing takes so long but what hangs.
 PIECE_SECONDS = 120.0
 
@@ -22,7 +23,7 @@ PIECE_SECONDS = 120.0
 async def keep_draining(resources: Resources) -> int:
     """As `drain_streams`; 0 as soon as no shard lags, so that events gather for a moment."""
     found = await _drain_shards(resources)
-    return found if found >= drain.LEAST_COPIED else 0
+    return found if found >= pieces.LEAST_COPIED else 0
 
 
 async def drain_streams(resources: Resources) -> int:
@@ -57,7 +58,7 @@ async def drain_shard(resources: Resources, shard: int) -> int:
 
 async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
     """One transaction each, until nothing more is there, or others have waited long enough."""
-    until = time.monotonic() + TURN_SECONDS
+    until = time.monotonic() + max(TURN_SECONDS, ROUND_SECONDS / resources.settings.track_shards)
     async with resources.db.system() as session:
         position = await positions.read(session, shard)
     ahead = Ahead(resources.redis, shard, position.position)
@@ -67,19 +68,25 @@ async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
             # What a worker left that died after its commit: repairs would wait for its end.
             await stream.trim(resources.redis, shard, through=position.position)
             return
-        while drained := await _drain_piece(resources, shard, piece, ahead):
+        is_last = False
+        while drained := await _drain_piece(resources, shard, piece, ahead, is_last=is_last):
             yield drained
-            if not drained.more or time.monotonic() > until:
+            if not drained.more or is_last:
                 return
             piece = await ahead.take()
+            is_last = time.monotonic() > until
     finally:
         await ahead.stop()
 
 
-async def _drain_piece(resources: Resources, shard: int, piece: Piece, ahead: Ahead) -> Drained | None:
+async def _drain_piece(
+    resources: Resources, shard: int, piece: Piece, ahead: Ahead, *, is_last: bool
+) -> Drained | None:
     shards = resources.settings.track_shards
     async with asyncio.timeout(PIECE_SECONDS), resources.db.system() as session:
-        drained = await drain.drain(session, resources.redis, piece, shard=shard, shards=shards, ahead=ahead)
+        drained = await drain.drain(
+            session, resources.redis, piece, shard=shard, shards=shards, ahead=ahead, is_last=is_last
+        )
     if drained is None:
         # Somebody repairs this shard's counters, or hangs with its lock.
         async with resources.db.system() as session:

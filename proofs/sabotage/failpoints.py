@@ -8,7 +8,7 @@ from typing import Any
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.tracking import drain
+from app.tracking import pieces
 from proofs.sabotage import named
 from proofs.sabotage.seams import Action, around, commit, die, fail, replace, statement
 
@@ -76,7 +76,7 @@ def _() -> None:
 @named("always-copy")
 def _() -> None:
     """No failpoint: also the few events of a proof go the way of many."""
-    drain.LEAST_COPIED = 1
+    pieces.LEAST_COPIED = 1
 
 
 TRIM = "app.tracking.stream:trim"
@@ -86,7 +86,7 @@ named("drain-after-read")(
 )
 named("drain-before-rows")(lambda: statement(ROWS, before=die, skip=0))
 named("drain-after-rows")(lambda: statement(ROWS, after=die, skip=0))
-named("drain-before-rollups")(lambda: statement("INSERT INTO participant_totals", before=die, skip=0))
+named("drain-before-rollups")(lambda: statement("(INSERT|MERGE) INTO participant_totals", before=die, skip=0))
 named("drain-before-position")(lambda: around(POSITION, before=die, skip=0))
 named("drain-before-commit")(lambda: commit(POSITION, before=die, skip=0))
 named("drain-commit-unanswered")(lambda: commit(POSITION, after=broken, skip=0))

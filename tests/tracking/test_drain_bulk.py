@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy import text
 
 from app.kit import clock
 from app.resources import Resources
-from app.tracking import bulk, drain, pieces, store
+from app.tracking import bulk, pieces, store, stream
 from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
+from app.tracking.pieces import Pace
 from app.tracking.stream import Entry, Window
 from app.worker import tracking as worker
+from tests.factories.locks import until_blocked
 from tests.factories.tracking import Link, differences, drain_all, make_hit, settle, stored
 
 SET_ASIDE = text("SELECT count(*) FROM set_aside_entries WHERE shard = :shard")
 ROWS = text("SELECT * FROM tracked_events WHERE campaign_id = :campaign ORDER BY id")
 
 
-def many(link: Link, count: int = drain.LEAST_COPIED, **values: Any) -> list[Hit]:
+def many(link: Link, count: int = pieces.LEAST_COPIED, **values: Any) -> list[Hit]:
     """Of a third as many visitors, in some channels, some late."""
     now = clock.utcnow()
     return [
@@ -83,6 +87,16 @@ async def test_copied_rows_and_rollups_are_those_of_the_other_way(
     assert await differences(resources, link) == []
 
 
+async def test_further_pieces_add_to_the_same_rollups(resources: Resources, link: Link, copied: list[bool]) -> None:
+    for count in (1, 2):
+        await resources.tracker.record(many(link))
+        await drain_all(resources)
+        counts = await stored(resources, link)
+        assert sum(counts.values()) - counts["unique_visitors"] == count * pieces.LEAST_COPIED
+    assert copied == [True, True]
+    assert await differences(resources, link) == []
+
+
 async def test_what_also_came_by_the_fallback_is_counted_once(
     resources: Resources, link: Link, copied: list[bool]
 ) -> None:
@@ -105,8 +119,24 @@ async def test_a_clients_event_id_that_came_by_another_way_is_counted_once(
     await resources.tracker.record([*many(link), make_hit(link, client_event_id="the-same")])
     await settle(resources)
     assert copied == [False]
-    assert len(await rows_of(resources, link)) == drain.LEAST_COPIED + 1
+    assert len(await rows_of(resources, link)) == pieces.LEAST_COPIED + 1
     assert await differences(resources, link) == []
+
+
+async def test_rollups_that_somebody_else_begins_meanwhile_get_both_parts(
+    resources: Resources, link: Link, copied: list[bool]
+) -> None:
+    hits = many(link)
+    await resources.tracker.record(hits)
+    async with resources.db.system() as session:
+        others = [make_hit(link, visitor=hits[0].visitor, channel=hits[0].channel, occurred_us=hits[0].occurred_us)]
+        await store.record(session, others)
+        drained = asyncio.create_task(drain_all(resources))
+        await until_blocked(resources, drained)
+    assert await drained == len(hits)
+    assert copied == [True]
+    counts = await stored(resources, link)
+    assert sum(counts.values()) - counts["unique_visitors"] == len(hits) + 1
 
 
 @pytest.mark.parametrize(
@@ -140,7 +170,7 @@ async def set_aside(resources: Resources, shard: int) -> Any:
         return await session.scalar(SET_ASIDE, {"shard": shard})
 
 
-@pytest.mark.parametrize("count", [5, drain.LEAST_COPIED])
+@pytest.mark.parametrize("count", [5, pieces.LEAST_COPIED])
 async def test_an_entry_that_no_table_takes_is_set_aside(resources: Resources, link: Link, count: int) -> None:
     await resources.tracker.record(many(link, count))
     await resources.tracker.record([make_hit(link, channel="c" * 99)])
@@ -158,25 +188,56 @@ async def test_a_redis_without_memory_is_drained(resources: Resources, redis: Re
     await resources.tracker.record(many(link))
     redis.config_set("maxmemory", 1)
     try:
-        assert await drain_all(resources) == drain.LEAST_COPIED
+        assert await drain_all(resources) == pieces.LEAST_COPIED
         assert redis.xlen(keys_of(link).stream) == 0
     finally:
         redis.config_set("maxmemory", 0)
 
 
-async def test_a_piece_ends_where_the_stream_ended_or_is_full(
-    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(5):
+async def test_a_piece_ends_where_the_stream_ended_or_is_full(resources: Resources, link: Link) -> None:
+    for _ in range(9):
         await resources.tracker.record(many(link, 10))
     shard = keys_of(link).shard
-    piece = await pieces.read(resources.redis, shard, after="0-0")
-    assert (len(piece.entries), piece.full) == (5, False)
-    monkeypatch.setattr(pieces, "MOST_EVENTS", 25)
-    monkeypatch.setattr(pieces, "BATCH_EVENTS", 10)
-    piece = await pieces.read(resources.redis, shard, after="0-0")
-    assert (len(piece.entries), piece.full) == (3, True)
-    assert await worker.drain_shard(resources, shard) == 50
+    piece = await pieces.read(resources.redis, shard, Pace(), after="0-0")
+    assert (len(piece.entries), piece.events, piece.full) == (9, 90, False)
+    pace = Pace(wanted=20, an_entry=10)
+    first = await pieces.read(resources.redis, shard, pace, after="0-0")
+    second = await pieces.read(resources.redis, shard, pace, after=first.entries[-1].id)
+    assert [(len(piece.entries), piece.full) for piece in (first, second)] == [(2, True), (4, True)]
+    assert await worker.drain_shard(resources, shard) == 90
+
+
+async def test_a_read_that_takes_too_long_is_halved_and_goes_on(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(9):
+        await resources.tracker.record(many(link, 3))
+    asked: list[int] = []
+    original = stream.read
+
+    async def slow(*arguments: Any, limit: int, **given: Any) -> Window:
+        asked.append(limit)
+        if limit > 2:
+            raise RedisTimeoutError
+        return await original(*arguments, limit=limit, **given)
+
+    monkeypatch.setattr(stream, "read", slow)
+    piece = await pieces.read(resources.redis, keys_of(link).shard, Pace(at_once=30, an_entry=3), after="0-0")
+    assert (len(piece.entries), piece.full) == (9, False)
+    assert asked[:3] == [10, 5, 2]
+
+
+async def test_a_redis_that_answers_no_single_entry_in_time_is_away(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: Any, **__: Any) -> Window:
+        raise RedisTimeoutError
+
+    await resources.tracker.record(many(link, 3))
+    with monkeypatch.context() as patch:
+        patch.setattr(stream, "read", silent)
+        assert await worker.drain_shard(resources, keys_of(link).shard) == 0
+    assert await drain_all(resources) == 3
 
 
 def test_what_is_not_ours_leaves_no_gap() -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from app import embedded
 from app.commissions import queries
-from app.commissions.holds import BATCH, release_all_due, release_due
+from app.commissions.holds import TOLD, UNTOLD, release_all_due, release_due
 from app.kit import clock, ids
 from app.ledger import service as ledger
 from app.ledger.queries import balance
@@ -23,7 +23,7 @@ from tests.factories.payables import make_commission
 from tests.factories.shops import Shop, Till, open_shop
 
 
-async def release(resources: Resources, shop: Shop, now: datetime, *, limit: int = BATCH) -> int:
+async def release(resources: Resources, shop: Shop, now: datetime, *, limit: int = UNTOLD) -> int:
     async with resources.db.tenant(shop.merchant_id) as session:
         return await release_due(session, merchant_id=shop.merchant_id, now=now, limit=limit)
 
@@ -38,6 +38,12 @@ async def hold_end(resources: Resources, shop: Shop) -> datetime:
         found = await session.scalar(select(func.max(Commission.hold_until)))
     assert found is not None
     return found
+
+
+async def listen(till: Till) -> None:
+    """Nobody is told what nobody listens for."""
+    endpoint = {"url": "https://hooks.example.com/x", "types": ["commission.payable"]}
+    assert (await till.api.post("/v1/webhook-endpoints", json=endpoint)).status_code == 201
 
 
 async def test_a_commission_is_held_to_the_second(till: Till, shop: Shop, resources: Resources) -> None:
@@ -103,6 +109,7 @@ async def test_many_workers_release_each_commission_once(till: Till, shop: Shop,
     for _ in range(5):
         await till.sell()
     end = await hold_end(resources, shop)
+    await listen(till)
     ways = (release, release_all)
     await asyncio.gather(*(ways[number % 2](resources, shop, end) for number in range(8)))
     assert await till.balance(shop.first) == (0, 5 * 1_770)

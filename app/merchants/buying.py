@@ -44,6 +44,8 @@ async def open_plan(
         provider=provider,
         campaign=await campaigns.get(session, **own),
         participant=buyer,
+        # The terms that the buyer has seen, whatever becomes of the plan until it is paid.
+        metadata={"plan": plan.key, "days": plan.days, "platform_fee_bps": plan.platform_fee_bps},
         now=now,
     )
 

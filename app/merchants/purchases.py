@@ -15,7 +15,7 @@ from app.kit.errors import Conflict, InvitreeError
 from app.ledger import funds
 from app.ledger import service as ledger
 from app.merchants import audit
-from app.models import Checkout, Merchant, Participant, Plan, PlanPurchase
+from app.models import Checkout, Merchant, Participant, PlanPurchase
 from app.orders.checkout import record_order
 from app.rewards import memberships
 
@@ -53,8 +53,7 @@ async def _top_up(session: AsyncSession, checkout: Checkout, buyer: Merchant, no
 
 
 async def _plan(session: AsyncSession, checkout: Checkout, buyer: Merchant, now: datetime) -> bool:
-    plan = await session.get_one(Plan, checkout.subject)
-    if not await _claim(session, checkout, plan, buyer, now):
+    if not await _claim(session, checkout, buyer, now):
         return False
     await _lock(session, checkout)
     refusal = await _sell(session, checkout, now)
@@ -64,7 +63,7 @@ async def _plan(session: AsyncSession, checkout: Checkout, buyer: Merchant, now:
         member_id=checkout.member_id,
         source="paid",
         source_key=checkout.id,
-        days=plan.days,
+        days=checkout.meta["days"],
         paid=True,
         now=_clock(buyer, now),
     )
@@ -77,7 +76,7 @@ async def _plan(session: AsyncSession, checkout: Checkout, buyer: Merchant, now:
         currency=checkout.currency,
         occurred_at=checkout.paid_at or now,
     )
-    detail = {"plan": plan.key, "days": plan.days} | ({"no_order": refusal} if refusal else {})
+    detail = dict(checkout.meta) | ({"no_order": refusal} if refusal else {})
     _audit(session, checkout, buyer, "plan.bought", detail)
     return True
 
@@ -85,13 +84,11 @@ async def _plan(session: AsyncSession, checkout: Checkout, buyer: Merchant, now:
 _GIVE = {"plan": _plan, "top_up": _top_up}
 
 
-async def _claim(session: AsyncSession, checkout: Checkout, plan: Plan, buyer: Merchant, now: datetime) -> bool:
+async def _claim(session: AsyncSession, checkout: Checkout, buyer: Merchant, now: datetime) -> bool:
     """Write down what was bought; of a live merchant for its test twin, too, which shows the same plan."""
     terms = {
+        **checkout.meta,
         "id": checkout.id,
-        "plan": plan.key,
-        "platform_fee_bps": plan.platform_fee_bps,
-        "days": plan.days,
         "amount_minor": checkout.amount_minor,
         "currency": checkout.currency,
         "bought_at": _clock(buyer, now),

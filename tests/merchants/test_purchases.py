@@ -104,6 +104,21 @@ async def test_a_renewal_adds_days_and_a_better_plan_takes_effect_at_once(house:
     assert (await own(merchant, live=False))["plan"] == "pro_month"
 
 
+async def test_what_is_paid_is_what_was_offered(house: House, resources: Resources) -> None:
+    """The price list, which is the owner's alone to change, may be another one by then."""
+    merchant = await house.register()
+    checkout = await house.open_plan(merchant.live_id)
+    async with resources.db.system() as session:
+        row = await session.get_one(Checkout, (checkout.merchant_id, checkout.id))
+        row.meta = {**row.meta, "plan": "pro_week", "days": 7, "platform_fee_bps": 80}
+    assert await house.pay(checkout)
+    shown = await own(merchant, live=True)
+    assert (shown["plan"], shown["platform_fee_bps"], days_left(shown["plan_ends_at"])) == ("pro_week", 80, 7)
+    async with resources.db.system() as session:
+        order = await session.get_one(Order, (checkout.merchant_id, checkout.id))
+        assert order.meta["days"] == 7
+
+
 async def test_a_payment_told_again_gives_nothing_more(house: House, resources: Resources) -> None:
     merchant = await house.register()
     checkout = await house.buy(merchant.live_id)

@@ -76,7 +76,9 @@ def show_report(report: dict[str, Any]) -> None:
     shown = [yuan(value) if name.endswith("_minor") else value for name, value in totals.items()]
     show_first("Compared", [name.removesuffix("_minor").replace("_", " ") for name in totals], [shown])
     if report.get("not_asked"):
-        say(f"{len(report['not_asked'])} were sent with another account than the one that is set: not asked after.")
+        count = len(report["not_asked"])
+        were = "was" if count == 1 else "were"
+        say(f"{count} {were} sent with another account than the one that is set, and not asked after.")
         say("Give its credentials with --credentials FILE; another account would be told that there is no transfer.")
     if report["ok"]:
         say("Payouts, withdrawals, commissions and the ledger agree.")

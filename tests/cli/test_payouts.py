@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import csv
 import os
 import stat
@@ -11,9 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app import cli
+from app.cli import payout_tables
 from app.models import AuditEntry, PayoutBatch
 from app.resources import Resources
 from tests.factories import MerchantFixture
@@ -264,8 +266,8 @@ def test_credentials_are_set_and_not_printed(terminal: Terminal, tmp_path: Path)
 
 
 def test_a_cut_off_is_a_day_in_china_or_an_instant(terminal: Terminal) -> None:
-    for text in ("2030-01-01", "2030-01-01T00:00:00+08:00", "2030-01-01 00:00"):
-        found = terminal.read("preview", "--until", text)
+    for moment in ("2030-01-01", "2030-01-01T00:00:00+08:00", "2030-01-01 00:00"):
+        found = terminal.read("preview", "--until", moment)
         assert (found["count"], found["requested_before"]) == (0, "2029-12-31T16:00:00Z")
     assert terminal.run("preview", "--until", "soon")[0] == 2
     code, _, err = terminal.run("build", "--as", terminal.shop.maker, "--until", "2030-01-01", "--execute")
@@ -345,3 +347,25 @@ def test_what_is_not_stuck_is_not_settled_by_people(terminal: Terminal, tmp_path
     assert (code, "payout_submitting" in err) == (3, True)
     code, _, err = terminal.run(*words, "--confirm", "--execute")
     assert (code, "payout_decision_missing" in err) == (3, True)
+
+
+async def test_what_is_stuck_is_told_with_its_age(terminal: Terminal, resources: Resources) -> None:
+    batch = await asyncio.to_thread(terminal.build)
+    async with resources.db.tenant(terminal.shop.merchant_id) as session:
+        await session.execute(text("UPDATE payout_batches SET created_at = now() - interval '26 hours'"))
+    code, out, _ = await asyncio.to_thread(terminal.run, "doctor")
+    assert (code, batch in out, "1 d 2 h" in out, "another user: approve" in out) == (1, True, True, True)
+
+
+def test_what_could_not_be_asked_after_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    report = {"ok": True, "totals": {"asked": 0, "not_asked": 1}, "differences": [], "refused": []}
+    payout_tables.show_report({**report, "not_asked": ["pay_01h2xcejqtf2nbrexx3vqjhp41"]})
+    said = capsys.readouterr().err
+    assert ("1 was sent with another account" in said, "--credentials" in said) == (True, True)
+
+
+@pytest.mark.parametrize("content", [b"{}", b"nonsense"], ids=["empty", "no JSON"])
+def test_credentials_that_are_none_are_a_mistake_of_usage(terminal: Terminal, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "old.json"
+    file.write_bytes(content)
+    assert terminal.run("reconcile", "--ask", "--credentials", str(file))[0] == 2

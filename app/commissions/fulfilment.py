@@ -17,11 +17,11 @@ async def begin_hold(
     session: AsyncSession, *, order: Order, fulfilled_at: datetime, now: datetime
 ) -> Sequence[Commission]:
     """What was pending and is now held, or payable where its hold is over already. The caller holds the order's row."""
-    rule = CommissionRule.model_validate(order.rule)
-    status, hold_until = rules.standing_at(rule, paid_at=order.paid_at, fulfilled_at=fulfilled_at, now=now)
     rows = [row for row in await locked_rows(session, order) if row.status == "pending"]
     if not rows:
         return rows
+    rule = CommissionRule.model_validate(order.rule)
+    status, hold_until = rules.standing_at(rule, paid_at=order.paid_at, fulfilled_at=fulfilled_at, now=now)
     for row in rows:
         row.status, row.hold_until = status, hold_until
     await session.flush()

@@ -1,11 +1,16 @@
 """What must hold in the books, as statements that find what does not: each set-based, over one merchant or all."""
 
 SCOPE = """
-    WITH accounts AS (SELECT * FROM ledger_accounts WHERE :everyone OR merchant_id = :merchant_id),
-         entries AS (SELECT * FROM ledger_entries WHERE :everyone OR merchant_id = :merchant_id),
-         transactions AS (SELECT * FROM ledger_transactions WHERE :everyone OR merchant_id = :merchant_id),
-         earnings AS (SELECT * FROM commissions WHERE :everyone OR merchant_id = :merchant_id),
-         sales AS (SELECT * FROM orders WHERE :everyone OR merchant_id = :merchant_id)
+    WITH accounts AS NOT MATERIALIZED (
+             SELECT * FROM ledger_accounts WHERE :everyone OR merchant_id = :merchant_id),
+         entries AS NOT MATERIALIZED (
+             SELECT * FROM ledger_entries WHERE :everyone OR merchant_id = :merchant_id),
+         transactions AS NOT MATERIALIZED (
+             SELECT * FROM ledger_transactions WHERE :everyone OR merchant_id = :merchant_id),
+         earnings AS NOT MATERIALIZED (
+             SELECT * FROM commissions WHERE :everyone OR merchant_id = :merchant_id),
+         sales AS NOT MATERIALIZED (
+             SELECT * FROM orders WHERE :everyone OR merchant_id = :merchant_id)
 """
 
 COUNTS = """
@@ -100,8 +105,10 @@ CHECKS = {
         FROM sales WHERE platform_fee_minor <> div(amount_minor::numeric * platform_fee_bps, 10000)""",
     "platform_fee_comes_back_with_refunds": """
         SELECT merchant_id, 'ord' AS prefix, id AS subject, '' AS detail, currency,
-               div(platform_fee_minor::numeric * refunded_minor, amount_minor) AS expected, platform_fee_refunded_minor AS found
-        FROM sales WHERE platform_fee_refunded_minor <> div(platform_fee_minor::numeric * refunded_minor, amount_minor)""",
+               div(platform_fee_minor::numeric * refunded_minor, amount_minor) AS expected,
+               platform_fee_refunded_minor AS found
+        FROM sales
+        WHERE platform_fee_refunded_minor <> div(platform_fee_minor::numeric * refunded_minor, amount_minor)""",
     "refunds_add_up": """
         SELECT o.merchant_id, 'ord' AS prefix, o.id AS subject, '' AS detail, o.currency,
                coalesce(r.total, 0) AS expected, o.refunded_minor AS found
@@ -110,13 +117,30 @@ CHECKS = {
                    WHERE status = 'applied' AND (:everyone OR merchant_id = :merchant_id) GROUP BY 1, 2) r
             ON r.merchant_id = o.merchant_id AND r.order_id = o.id
         WHERE o.refunded_minor <> coalesce(r.total, 0)""",
-    "money_came_from_where_it_comes_from": """
-        SELECT a.merchant_id, 'acc' AS prefix, a.id AS subject, a.kind AS detail, a.currency,
+    "merchant_accounts_hold_what_orders_brought": """
+        SELECT merchant_id, 'mch' AS prefix, merchant_id AS subject, kind AS detail, currency,
+               sum(expected) AS expected, sum(found) AS found
+        FROM (SELECT o.merchant_id, o.currency, part.kind, part.expected, 0 AS found
+              FROM sales o CROSS JOIN LATERAL (VALUES
+                  ('merchant_sales', o.refunded_minor - o.amount_minor),
+                  ('platform_fee', o.platform_fee_minor - o.platform_fee_refunded_minor),
+                  ('merchant_proceeds', o.amount_minor - o.refunded_minor - o.platform_fee_minor
+                                        + o.platform_fee_refunded_minor)) part (kind, expected)
+              UNION ALL
+              SELECT merchant_id, currency, 'merchant_proceeds', -amount_minor, 0
+              FROM earnings WHERE status <> 'rejected'
+              UNION ALL
+              SELECT a.merchant_id, a.currency, a.kind, 0, e.amount_minor
+              FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+              WHERE a.kind IN ('merchant_sales', 'platform_fee', 'merchant_proceeds')) both_sides
+        GROUP BY merchant_id, currency, kind HAVING sum(expected) <> sum(found)""",
+    "funds_are_not_overdrawn": """
+        SELECT a.merchant_id, 'mch' AS prefix, a.merchant_id AS subject, a.kind AS detail, a.currency,
                0 AS expected, sum(e.amount_minor) AS found
         FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
-        WHERE a.kind IN ('merchant_sales', 'merchant_deposits', 'customer_payments', 'platform_fee', 'merchant_funds',
-                         'merchant_funds_reserved', 'funds_spent')
-        GROUP BY a.merchant_id, a.id, a.kind, a.currency
-        HAVING sum(e.amount_minor) * CASE WHEN a.kind IN ('merchant_sales', 'merchant_deposits', 'customer_payments')
-                                          THEN -1 ELSE 1 END < 0""",
+        WHERE a.kind IN ('merchant_deposits', 'customer_payments', 'merchant_funds', 'merchant_funds_reserved',
+                         'funds_spent', 'payout_fees')
+        GROUP BY a.merchant_id, a.kind, a.currency
+        HAVING sum(CASE WHEN a.kind IN ('merchant_deposits', 'customer_payments')
+                        THEN -e.amount_minor ELSE e.amount_minor END) < 0""",
 }

@@ -22,11 +22,13 @@ from app.kit import clock, ids
 from app.kit.errors import Unprocessable
 from app.ledger.verify import verify
 from app.orders import service
+from app.orders.fulfilment import fulfil
 from app.orders.queries import by_external_id
 from app.orders.refunds import refund_by_external_ids
 from app.orders.rules import NewLine, NewOrder, NewRefund
 from app.resources import Resources
 from tests.factories import make_merchant
+from tests.factories.campaigns import TWO_LEVELS
 from tests.factories.money import pay_out
 from tests.factories.shops import Shop, open_shop
 
@@ -46,10 +48,11 @@ class Books(RuleBasedStateMachine):
         """On the loop that the connections belong to, which is another thread's."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=30)
 
-    @initialize()
-    def open(self) -> None:
+    @initialize(hold_from=st.sampled_from(["payment", "fulfilment"]))
+    def open(self, hold_from: str) -> None:
+        commission = TWO_LEVELS.model_copy(update={"hold_from": hold_from})
         merchant = self.run(make_merchant(self.resources))
-        self.shop: Shop = self.run(open_shop(self.resources, merchant))
+        self.shop: Shop = self.run(open_shop(self.resources, merchant, commission=commission))
         self.now: datetime = clock.utcnow()
 
     @rule(target=orders, lines=st.lists(amounts, min_size=1, max_size=3), early=st.lists(amounts, max_size=2))
@@ -97,6 +100,17 @@ class Books(RuleBasedStateMachine):
                 )
         except Unprocessable as refused:
             assert refused.code == "refund_exceeds_paid"  # noqa: PT017  # in a state machine there is no pytest.raises
+
+    @rule(order=orders)
+    def fulfil(self, order: str) -> None:
+        self.run(self._fulfil(order))
+
+    async def _fulfil(self, order: str) -> None:
+        async with self.resources.db.tenant(self.shop.merchant_id) as session:
+            own = self.shop.merchant_id
+            found = await by_external_id(session, merchant_id=own, external_order_id=order)
+            if found and found.status != "refunded":
+                await fulfil(session, merchant_id=own, order_id=found.id, fulfilled_at=None, now=self.now)
 
     @rule(days=st.integers(1, 8))
     def release(self, days: int) -> None:

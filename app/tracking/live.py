@@ -16,11 +16,12 @@ from redis.exceptions import RedisError
 from app.tracking import lua
 from app.tracking.hits import Hit, Target, day_of, pack_at, targets_of
 from app.tracking.keys import Keys
-from app.tracking.rules import DEDUPE_HORIZON
+from app.tracking.rules import CLOCK_TOLERANCE, DEDUPE_HORIZON
 
 AWAY = (RedisError, OSError)
 BATCH_SECONDS = 300
-SEEN_SECONDS = int(DEDUPE_HORIZON.total_seconds())
+# An event may lie so far ahead and be as old as that when it is told again; and batches are sent again for a while.
+SEEN_SECONDS = int((DEDUPE_HORIZON + CLOCK_TOLERANCE).total_seconds()) + BATCH_SECONDS
 # A day, and until then late events of it may come.
 VISITOR_SECONDS = SEEN_SECONDS + 2 * 86_400
 

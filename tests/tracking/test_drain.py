@@ -14,7 +14,7 @@ from sqlalchemy import text
 from app.kit import clock
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from app.tracking import drain, live, positions, store, stream
+from app.tracking import drain, live, positions, rules, store, stream
 from app.tracking.hits import day_of, micros
 from app.tracking.keys import Keys, shard_of
 from app.worker import tracking as worker
@@ -125,6 +125,15 @@ async def test_late_events_count_in_their_own_hour_and_channel(resources: Resour
         (earlier, "moments", 1, 0),
         (this, "moments", 1, 0),
     ]
+
+
+async def test_a_clients_event_id_outlives_the_last_repeat_that_is_taken(
+    resources: Resources, redis: Redis, link: Link
+) -> None:
+    await resources.tracker.record([make_hit(link, client_event_id="ahead")])
+    campaign_id = link.target.campaign_id
+    key = Keys(shard_of(campaign_id, 2)).seen(campaign_id, "ahead")
+    assert redis.ttl(key) > (rules.DEDUPE_HORIZON + rules.CLOCK_TOLERANCE).total_seconds()
 
 
 async def test_a_repeat_that_redis_has_forgotten_counts_nothing(resources: Resources, redis: Redis, link: Link) -> None:

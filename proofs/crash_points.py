@@ -1,4 +1,4 @@
-"""At every step between a click and its row the process dies, or its call fails, and all comes out as if it had not."""
+"""At every step of a click and of money the process dies, or its call fails, and all ends as if it had not."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 from proofs.frame.stage import Stage
 from proofs.frame.traffic import TRACKING, Scene, Traffic, open_scene
-from proofs.sabotage import failpoints
+from proofs.money import crashes
+from proofs.sabotage import failpoints, money_failpoints
 
 QUICK = (
     *("batch-after-script", "batch-script-late", "fallback-unanswered", "drain-before-rollups", "drain-before-commit"),
-    *("drain-commit-unanswered", "drain-before-trim", "repair-before-campaign"),
+    *("drain-commit-unanswered", "drain-before-trim", "repair-before-campaign", "refund-unanswered", "payout-sent"),
 )
 ACTIONS = 96
 CONNECTIONS = 12
@@ -35,11 +36,14 @@ _ASK = text("INSERT INTO counter_repairs (merchant_id, id, campaign_id) VALUES (
 
 
 async def run(stage: Stage, quick: bool) -> Finding:
-    chosen = [name for name in (*failpoints.API, *failpoints.WORKER) if not quick or name in QUICK]
-    load, silent, faults = 0, [], []
+    of_money = (*money_failpoints.API, *money_failpoints.WORKER)
+    chosen = [name for name in (*failpoints.API, *failpoints.WORKER, *of_money) if not quick or name in QUICK]
+    load, silent, faults, usual = 0, [], [], dict[str, crashes.End]()
     with forks.api(stage) as steady, progress() as bar:
         for name in bar.track(chosen, description="failpoints"):
-            if name in failpoints.WORKER:
+            if name in of_money:
+                fired, found, requests = await crashes.run(stage, steady, name, usual)
+            elif name in failpoints.WORKER:
                 fired, found, requests = await in_worker(stage, steady, ["always-copy", name])
             else:
                 fired, found, requests = await in_api(stage, steady, [name])
@@ -53,7 +57,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
         found={"failpoints reached": injected, "recovered to another state": len(faults) - len(silent)},
         load=load,
         injected=injected,
-        least_load=len(chosen) * ACTIONS,
+        least_load=sum(3 if name in of_money else ACTIONS for name in chosen),
         least_injected=len(chosen),
         faults=faults,
     )

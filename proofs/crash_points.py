@@ -63,7 +63,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("crash-points", run, seconds=PATIENCE)
+PROOF = Entry("crash-points", run, seconds=PATIENCE, weight=15)
 Case = tuple[bool, list[str], int]
 
 

@@ -80,7 +80,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     return judge(killing, found, quick=quick)
 
 
-PROOF = Entry("kill", run, seconds=PATIENCE, durable=True)
+PROOF = Entry("kill", run, seconds=PATIENCE, durable=True, weight=15)
 
 
 async def kill_apis(killing: Killing, processes: Sequence[Process], bar: Progress) -> None:

@@ -299,4 +299,4 @@ async def play(stage: Stage, tally: Tally, *, examples: int, steps: int, same: b
     return []
 
 
-PROOF = Entry("ledger-machine", run, seconds=PATIENCE)
+PROOF = Entry("ledger-machine", run, seconds=PATIENCE, weight=8)

@@ -177,7 +177,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("refund-order", run, seconds=PATIENCE)
+PROOF = Entry("refund-order", run, seconds=PATIENCE, weight=6)
 
 
 def _plan(dice: random.Random, *, quick: bool) -> list[tuple[Kind, list[str]]]:

@@ -264,4 +264,4 @@ async def attempt(small: Small, trial: Trial) -> list[str]:
         return [repr(error)]
 
 
-PROOF = Entry("seeded-bugs", run, seconds=PATIENCE)
+PROOF = Entry("seeded-bugs", run, seconds=PATIENCE, weight=20)

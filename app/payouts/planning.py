@@ -129,18 +129,17 @@ async def plan(session: AsyncSession, *, merchant_id: str, choice: Choice, lock:
         await get_row(session, Campaign, merchant_id=merchant_id, row_id=choice.campaign_id, noun="campaign")
     agreed = await terms.get(session, merchant_id=merchant_id)
     requested = await _requested(session, merchant_id, choice, lock=lock)
-    in_time = [one for one in requested if _is_in_time(one, choice)]
-    payouts = [_of_withdrawal(one) for one in in_time]
-    skipped = [Skipped(one.member_id, one.amount_minor, "after_cut_off") for one in requested if one not in in_time]
+    payouts = [_of_withdrawal(one) for one in requested if _is_in_time(one, choice)]
+    late = [one for one in requested if not _is_in_time(one, choice)]
+    skipped = [Skipped(one.member_id, one.amount_minor, "after_cut_off") for one in late]
     if choice.requested_before is None:
         asked = {one.member_id for one in requested}
-        members = await _payable_members(session, merchant_id, choice)
-        payouts += [_of_member(member, agreed) for member in members if _obstacle(member, agreed) is None]
-        skipped += [
-            Skipped(member.member_id, member.standing.payable_minor, reason)
-            for member in members
-            if (reason := _obstacle(member, agreed)) is not None and member.member_id not in asked
-        ]
+        for member in await _payable_members(session, merchant_id, choice):
+            reason = rules.obstacle(member.standing, minimum_minor=agreed.minimum_minor)
+            if reason is None:
+                payouts.append(_of_member(member, agreed))
+            elif member.member_id not in asked:
+                skipped.append(Skipped(member.member_id, member.standing.payable_minor, reason))
     if choice.channel == "alipay":
         # What is over waits for the next batch: Alipay's template takes no more.
         payouts = payouts[:MOST_ROWS]
@@ -149,10 +148,6 @@ async def plan(session: AsyncSession, *, merchant_id: str, choice: Choice, lock:
 
 def _is_in_time(withdrawal: Withdrawal, choice: Choice) -> bool:
     return choice.requested_before is None or withdrawal.created_at < choice.requested_before
-
-
-def _obstacle(member: Member, agreed: Terms) -> Reason | None:
-    return rules.obstacle(member.standing, minimum_minor=agreed.minimum_minor)
 
 
 def _of_withdrawal(one: Withdrawal) -> Planned:

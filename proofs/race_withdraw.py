@@ -25,7 +25,7 @@ from proofs.money import checks
 from proofs.money.desk import Desk, add_promoter, open_desk
 
 AT_ONCE = 200
-ROUNDS, QUICK_ROUNDS = 20, 1
+ROUNDS, QUICK_ROUNDS = 8, 1
 OTHERS, QUICK_OTHERS, EACH = 5, 2, 10
 ORDERS = 8
 PROCESSES = 2

@@ -30,7 +30,7 @@ from proofs.money.desk import Desk, open_desk
 from tests.factories.campaigns import TWO_LEVELS
 
 Outcome = Literal["", "failed", "paid"]
-SAMPLE = 40
+SAMPLE = 15
 PATIENCE = 1_800
 REPEATED = 0.4
 SEED = 20_261_122

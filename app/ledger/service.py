@@ -44,9 +44,9 @@ _LOCK_ACCOUNTS = (
               SELECT count(*) FROM ledger_accounts WHERE merchant_id = :merchant_id AND currency = :currency
               AND kind = 'member_held' AND member_id = ANY (:members))
         ORDER BY member_id FOR NO KEY UPDATE)
-    SELECT a.id, a.kind, a.member_id FROM locked JOIN ledger_accounts a
-        ON a.merchant_id = :merchant_id AND a.currency = :currency AND a.kind = ANY (CAST(:member_kinds AS text[]))
-           AND a.member_id = locked.member_id
+    SELECT id, kind, member_id FROM ledger_accounts
+    WHERE merchant_id = :merchant_id AND currency = :currency AND kind = ANY (CAST(:member_kinds AS text[]))
+          AND member_id = ANY (:members) AND (SELECT count(*) FROM locked) > 0
     UNION ALL
     SELECT id, kind, member_id FROM ledger_accounts
     WHERE merchant_id = :merchant_id AND currency = :currency AND kind = ANY (CAST(:merchant_kinds AS text[]))

@@ -3,8 +3,11 @@ from __future__ import annotations
 import io
 import random
 import struct
+import subprocess
+import sys
 import time
 import zlib
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
@@ -77,6 +80,40 @@ def test_an_unfit_picture_is_refused_fast_with_a_code(case: str) -> None:
         normalise_avatar(data)
     assert refused.value.code == code
     assert time.process_time() - began < 0.5
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+from app.kit.errors import InvitreeError
+from app.poster import normalise_asset, normalise_avatar
+from app.poster.process import memory
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    for normalise in (normalise_avatar, normalise_asset):
+        try:
+            normalise(path.read_bytes())
+        except InvitreeError:
+            continue
+        raise SystemExit(f"{path} was taken")
+print(memory())
+"""
+
+
+def test_what_is_refused_takes_less_than_150_mib(tmp_path: Path) -> None:
+    """All of them in one process, and large ones of which only the end is missing."""
+    large = Image.linear_gradient("L").resize((2400, 2400))
+    truncated = [
+        encoded(large.resize((4000, 4000)).convert("RGB"), "JPEG", progressive=True)[:-2000],
+        encoded(large.convert("RGBA"), "PNG", compress_level=1)[:-2000],
+        encoded(large.convert("RGB"), "WEBP", method=0)[:-2000],
+    ]
+    for number, data in enumerate([*truncated, *(data for data, _ in REFUSED.values())]):
+        (tmp_path / f"{number:03}").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(tmp_path)], capture_output=True, text=True, check=False, cwd=Path.cwd()
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 150 * 1024 * 1024
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ DOCUMENT: dict[str, Any] = {
         avatar(396, 930, 104, "#FFE3D3", 5),
         rect(520, 956, 142, 56, CREAM, radius=28),
         words(520, 957, 142, "推荐给你", 26, colour="#B42313", align="center", line_height=2.1),
-        bold(396, 1042, 278, "{nickname}", 36, min_size=28, colour=INK),
+        bold(396, 1042, 278, "{nickname}", 36, min_size=24, colour=INK),
         words(396, 1092, 290, "邀请你一起加入", 26, colour=GREY),
         rect(396, 1142, 270, 60, "#FFFFFF", radius=30, border={"width": 2, "colour": "#F6C9B1"}, when="invite_code"),
         words(396, 1147, 270, "邀请码 {invite_code}", 26, colour="#B42313", align="center", line_height=1.9),

@@ -39,5 +39,6 @@ def _load(*names: str) -> Script:
 RECORD = _load("record")
 READ = _load("read")
 FIGURES = _load("figures")
+FOLD = _load("fold")
 REPAIR_PARTICIPANTS = _load("pending", "repair_participants")
 REPAIR_CAMPAIGN = _load("pending", "repair_campaign")

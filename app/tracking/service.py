@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
 from app.campaigns import queries as campaigns
+from app.kit import clock
 from app.referrals import queries as referrals
-from app.tracking import queries, rules, series
+from app.tracking import hours, queries, rules, series
 from app.tracking.hits import COUNTERS
 from app.tracking.lookup import MOST_CHANNELS
 from app.tracking.series import Span
@@ -53,11 +55,14 @@ async def timeseries(
     await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     name = None if channel is None else rules.channel_of(channel)
     live = await tracker.figures.of_campaign(campaign_id)
-    cells = None if live is None else live.cells
-    if cells is None:
-        cells = await queries.campaign_cells(
-            session, merchant_id=merchant_id, campaign_id=campaign_id, span=span, channel=name
+    cells = [] if live is None or live.cells is None else live.cells
+    shown = span.after if live is None or live.cells is None else hours.shown_from(clock.utcnow())
+    if span.first < shown:
+        before = replace(span, after=min(span.after, shown))
+        older = await queries.campaign_cells(
+            session, merchant_id=merchant_id, campaign_id=campaign_id, span=before, channel=name
         )
+        cells = older + [cell for cell in cells if cell.hour >= shown]
     return {
         "object": "timeseries",
         "campaign_id": campaign_id,

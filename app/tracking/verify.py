@@ -11,8 +11,8 @@ from uuid import UUID
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit import ids
-from app.tracking import live, positions, rows, stream
+from app.kit import clock, ids
+from app.tracking import hours, live, positions, rows, stream
 from app.tracking.hits import COUNTERS, Hit
 from app.tracking.keys import Keys, shard_of
 from app.tracking.rows import UNIQUE, Counts
@@ -60,14 +60,15 @@ async def campaign(
     keys = Keys(shard_of(campaign_id, shards))
     await positions.lock(session, keys.shard)
     names = [keys.campaign(campaign_id), keys.hours(campaign_id)]
-    waiting, (counters, hours) = await _read(session, redis, keys, names, campaign_id)
+    waiting, (counters, found_hours) = await _read(session, redis, keys, names, campaign_id)
     wanted, wanted_hours = await rows.of_campaign(session, merchant_id, campaign_id)
     for hit in waiting:
         field = live.hour_field(hit.hour, hit.channel, hit.counter)
         wanted_hours[field] = wanted_hours.get(field, 0) + 1
+    shown = hours.shown_from(clock.utcnow())
     return [
         *_compare(campaign_id, "campaign", counters, _with(wanted, waiting)),
-        *_compare(campaign_id, "hour", hours, wanted_hours),
+        *_compare(campaign_id, "hour", hours.folded(found_hours, shown), hours.folded(wanted_hours, shown)),
     ]
 
 

@@ -47,6 +47,7 @@ TASKS = (
     Task("fan_out_events", webhooks.fan_out, every_seconds=0.5),
     Task("fetch_avatars", avatars.fetch_avatars, every_seconds=1),
     Task("follow_checkouts", checkouts.follow_checkouts, every_seconds=0.5),
+    Task("fold_old_hours", tracking.fold_old_hours, every_seconds=3600),
     Task("forget_event_keys", tracking.forget_event_keys, every_seconds=3600),
     Task("forget_event_origins", tracking.forget_event_origins, every_seconds=3600),
     Task("forget_old_answers", forget_old_answers, every_seconds=3600),

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from app.kit import clock, logging
 from app.resources import Resources
-from app.tracking import drain, leases, live, pieces, positions, retention, stream
+from app.tracking import drain, hours, leases, live, pieces, positions, retention, rows, stream
 from app.tracking.drain import Drained
 from app.tracking.pieces import Ahead, Piece
 
@@ -95,6 +95,18 @@ async def _drain_piece(
         # Only now: until the commit the stream is the one place that has them.
         await stream.trim(resources.redis, shard, through=drained.through)
     return drained
+
+
+async def fold_old_hours(resources: Resources) -> int:
+    """Campaign by campaign; those whose part of Redis is away have their turn the next time."""
+    async with resources.db.system() as session:
+        found = await rows.campaigns(session, None, None)
+    for _, campaign_id in found:
+        try:
+            await hours.fold(resources.redis, resources.settings.track_shards, campaign_id, now=clock.utcnow())
+        except live.AWAY as error:
+            log.warning("redis_away", task="fold_old_hours", campaign_id=str(campaign_id), error=repr(error))
+    return 0
 
 
 async def make_event_partitions(resources: Resources) -> int:

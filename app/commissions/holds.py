@@ -18,7 +18,7 @@ from app.webhooks import queries as webhooks
 
 EVENT = "commission.payable"
 # Each row of a batch that somebody is told of is an event of its own, which takes longer than the row.
-TOLD, UNTOLD = 500, 50_000
+TOLD, UNTOLD = 500, 100_000
 
 _TURN = "hashtextextended('settle:' || :merchant_id, 0)"
 _TRY_TURN = text(f"SELECT pg_try_advisory_xact_lock({_TURN})")

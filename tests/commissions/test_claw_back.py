@@ -19,7 +19,9 @@ async def test_what_was_refunded_during_a_payout_is_closed_when_the_payout_fails
     own, now, member = shop.merchant_id, clock.utcnow(), shop.first.member_id
     async with till.resources.db.tenant(shop.merchant_id) as session:
         wish = Wish(member, (await make_payee(session, own, member)).id)
-        (withdrawal,) = await moves.take(session, merchant_id=own, wishes=[wish], currency="CNY", terms=Terms(), now=now)
+        (withdrawal,) = await moves.take(
+            session, merchant_id=own, wishes=[wish], currency="CNY", terms=Terms(), now=now
+        )
     await till.refunded(returned["id"], 5_900)
     during = await till.get("/v1/commissions", beneficiary_id=shop.first.id)
     assert [(row["amount_minor"], row["status"]) for row in during["data"]] == [

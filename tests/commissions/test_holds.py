@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from app import embedded
 from app.commissions import queries
-from app.commissions.holds import TOLD, UNTOLD, release_all_due, release_due
+from app.commissions.holds import UNTOLD, release_all_due, release_due
 from app.kit import clock, ids
 from app.ledger import service as ledger
 from app.ledger.queries import balance

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import itertools
 import secrets
 from collections.abc import Callable
 from dataclasses import replace as changed
@@ -115,10 +114,9 @@ def _() -> None:
 @named("payout-key-remade")
 def _() -> None:
     """Each try at the provider has a key of its own."""
-    tries = itertools.count()
     _instead(
         "app.payouts.rails.rules:transfer_key",
-        lambda key_of: lambda payout_id: f"{key_of(payout_id)[:-3]}{next(tries) % 1_000:03d}",
+        lambda key_of: lambda payout_id: f"{key_of(payout_id)[:-6]}{secrets.randbelow(10**6):06d}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks import chain, drain, h5, poster, settle, track_get, track_post
+from benchmarks import chain, drain, h5, order, poster, settle, track_get, track_post
 from proofs.frame.command import Entry
 from proofs.frame.report import Figure
 
@@ -14,6 +14,7 @@ BENCHES: tuple[Entry[Sequence[Figure]], ...] = (
     h5.BENCH,
     track_get.BENCH,
     track_post.BENCH,
+    order.BENCH,
     settle.BENCH,
     poster.JPEG,
     poster.PNG,

@@ -19,7 +19,7 @@ from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign, make_merchant, make_participant
 from tests.factories.pictures import make_asset
 
-AVATAR_MIDDLE = (134, 450)  # of the built-in template for distribution
+AVATAR_MIDDLE = (448, 982)
 
 
 class Pen:

@@ -102,13 +102,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head, self._head_size = True, 0
         self.url, self.headers, self.expect_100_continue = b"", [], False
+        # A request that goes the usual way is handed what is here as the beginning of its own body.
+        self._body = b""
 
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._calm()
         way = None if self._short_way_of is None else self._short_way_of(self.url)
         if way is not None and self._is_simple():
-            self._short_way, self._body = way, b""
+            self._short_way = way
         else:
             self._begin_usual()
 

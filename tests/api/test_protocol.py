@@ -141,6 +141,14 @@ async def test_a_short_answer_is_what_the_usual_one_is(port: int, application: A
     assert application.taken
 
 
+async def test_a_body_that_was_taken_is_not_read_again_by_who_comes_next(port: int) -> None:
+    taken = b"POST /short HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\ntaken"
+    said = await answer_to(
+        port, taken, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n", b"ab"
+    )
+    assert said.endswith(b"served after 2")
+
+
 async def test_a_kept_connection_serves_on_after_a_short_answer(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(3):

@@ -129,4 +129,5 @@ class SandboxPayment(TenantRow, Base):
     status: Mapped[str] = mapped_column(String(16))
     settles_at: Mapped[Instant | None]
     notify_at: Mapped[Instant | None]
+    refunds: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())

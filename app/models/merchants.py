@@ -87,7 +87,9 @@ class Merchant(Base):
 
 
 class PlanPurchase(TenantRow, Base):
-    """Paid time of a plan, with its terms as they were when it was bought; `id` is the checkout's. Append-only.
+    """Paid time of a plan, with its terms as they were when it was bought; `id` is the checkout's.
+
+    Append-only, but for `ended_at`: since when its sale is refunded.
 
     What the live merchant bought is there for its test twin as well.
     """
@@ -102,6 +104,7 @@ class PlanPurchase(TenantRow, Base):
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(CHAR(3))
     bought_at: Mapped[Instant]
+    ended_at: Mapped[Instant | None]
 
 
 class MerchantUser(TenantRow, Base):

@@ -95,6 +95,7 @@ class Refund(TenantRow, Base):
         CheckConstraint(
             "status <> 'applied' OR (order_id IS NOT NULL AND currency IS NOT NULL)", name="applied_to_an_order"
         ),
+        CheckConstraint("payback IN ('due', 'processing', 'unknown', 'refused', 'refunded')", name="payback"),
         Index("uq_refunds_external_refund_id", "merchant_id", "external_refund_id", unique=True),
         Index("ix_refunds_order", "merchant_id", "order_id"),
         Index(
@@ -103,6 +104,7 @@ class Refund(TenantRow, Base):
             "external_order_id",
             postgresql_where=text("status = 'parked'"),
         ),
+        Index("ix_refunds_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
     )
 
     id: Mapped[str] = mapped_column(Id("rfd"), primary_key=True)
@@ -116,4 +118,10 @@ class Refund(TenantRow, Base):
     status: Mapped[str] = mapped_column(String(16))
     refusal: Mapped[str | None] = mapped_column(String(64))
     refunded_at: Mapped[Instant]
+    # What the provider of the payment says; None where the merchant gives the money back itself.
+    payback: Mapped[str | None] = mapped_column(String(16))
+    paid_back_at: Mapped[Instant | None]
+    due_at: Mapped[Instant | None]
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    leased_until: Mapped[Instant | None]
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())

@@ -16,7 +16,7 @@ from app.models import Checkout, Merchant, PaymentProvider
 from app.orders import checkout as checkouts
 from app.orders import checkout_rules as rules
 from app.orders.providers import credentials
-from app.orders.providers.protocol import Notice, Provider, RefundState, payment_key
+from app.orders.providers.protocol import Notice, Payback, Provider, RefundState, payment_key
 
 DUE = ("open", "expired", "refund_due")
 
@@ -98,6 +98,12 @@ async def ask(provider: Provider, turn: Turn) -> Notice:
         await provider.close(key)
         return await provider.query(key)
     return notice
+
+
+def payback(turn: Turn) -> Payback:
+    """Of a payment that bought nothing: all of it."""
+    key = payment_key(turn.claim.checkout_id)
+    return Payback(key, key, turn.amount_minor, turn.amount_minor, turn.currency, "付款到账时商品已不能购买")
 
 
 async def go_on(session: AsyncSession, turn: Turn, notice: Notice | None) -> None:

@@ -137,21 +137,24 @@ async def _apply(session: AsyncSession, order: Order, row: Refund, refund: NewRe
     await clearing.refunded(session, order=order, refund=row, taken_back=taken_back, fee_back=fee_back, now=now)
     found = await queries.detail(session, merchant_id=order.merchant_id, order=order)
     await order_refunded(session, order=order, now=now)
-    await _return_funds(session, order, row)
+    await _return_funds(session, order, row, now)
     await outbox.emit(session, order.merchant_id, "order.refunded", order_view(found), at=now)
 
 
-async def _return_funds(session: AsyncSession, order: Order, row: Refund) -> None:
-    """Of an order that was paid on our own page, and so has filled the merchant's funds."""
-    if order.external_order_id == order.id:
-        await funds.returned(
-            session,
-            merchant_id=order.merchant_id,
-            reference=row.id,
-            amount_minor=row.amount_minor,
-            currency=order.currency,
-            occurred_at=row.refunded_at,
-        )
+async def _return_funds(session: AsyncSession, order: Order, row: Refund, now: datetime) -> None:
+    """Of an order that was paid on our own page: out of the merchant's funds, which it has filled, and then to its
+    buyer by the provider, whom the worker asks."""
+    if order.external_order_id != order.id:
+        return
+    row.payback, row.due_at = "due", now
+    await funds.returned(
+        session,
+        merchant_id=order.merchant_id,
+        reference=row.id,
+        amount_minor=row.amount_minor,
+        currency=order.currency,
+        occurred_at=row.refunded_at,
+    )
 
 
 def _line(external_line_id: str, amount_minor: int) -> dict[str, object]:

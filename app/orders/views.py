@@ -63,6 +63,8 @@ def refund_view(refund: Refund) -> dict[str, Any]:
         "status": refund.status,
         "refusal": refund.refusal,
         "refunded_at": refund.refunded_at,
+        "payback": refund.payback,
+        "paid_back_at": refund.paid_back_at,
         "metadata": {},
         "created_at": refund.created_at,
     }

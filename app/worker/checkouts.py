@@ -15,7 +15,7 @@ from app.orders import asking, paying
 from app.orders import checkout_queries as queries
 from app.orders.asking import Claim, Turn
 from app.orders.providers import opening, sandbox, sandbox_notices
-from app.orders.providers.protocol import Notice, Provider, payment_key
+from app.orders.providers.protocol import Notice, Provider, RefundState
 from app.resources import Resources
 from app.worker.loop import FAILURES
 
@@ -78,12 +78,12 @@ async def _look(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> 
 
 
 async def _refund(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> None:
-    provider, key = _provider(resources, client, turn), payment_key(turn.claim.checkout_id)
+    state: RefundState
     try:
         async with asyncio.timeout(CLAIM_SECONDS / 2):
-            state = await provider.refund(key, amount_minor=turn.amount_minor, currency=turn.currency)
-    except (httpx.HTTPError, OSError, TimeoutError) as error:
-        log.warning("payment_refund_unknown", checkout_id=turn.claim.checkout_id, error=repr(error))
+            state = await _provider(resources, client, turn).refund(asking.payback(turn))
+    except Exception:  # no answer, nonsense, or credentials that are there no more: asked again
+        log.exception("payment_refund_unknown", checkout_id=turn.claim.checkout_id)
         state = "unknown"
     async with resources.db.tenant(turn.claim.merchant_id) as session:
         await asking.refunded(session, turn, state)

@@ -100,8 +100,10 @@ class WechatPayFake:
 
     def _refund(self, wanted: dict[str, Any]) -> dict[str, Any]:
         trade = self.trades[wanted["out_trade_no"]]
-        assert wanted["amount"] == trade["amount"] | {"refund": trade["amount"]["total"]}
-        status = "PROCESSING" if trade["trade_state"] == "SUCCESS" else "SUCCESS"
+        assert wanted["amount"] == trade["amount"] | {"refund": wanted["amount"]["refund"]}
+        before = trade.setdefault("refunds", {})
+        status = "SUCCESS" if before.get(wanted["out_refund_no"]) == wanted["amount"] else "PROCESSING"
+        before[wanted["out_refund_no"]] = wanted["amount"]
         trade["trade_state"] = "REFUND"
         return {"out_refund_no": wanted["out_refund_no"], "status": status}
 

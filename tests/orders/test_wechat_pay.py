@@ -15,7 +15,7 @@ from app.kit import clock, ids
 from app.kit.errors import Unauthorized, Unavailable
 from app.models import Checkout
 from app.orders import selling
-from app.orders.providers.protocol import Payment, payment_key
+from app.orders.providers.protocol import Payback, Payment, payment_key
 from app.orders.providers.wechat import WechatPay
 from app.orders.selling import Wish
 from app.resources import Resources
@@ -96,14 +96,14 @@ async def test_a_refund_is_asked_for_until_it_is_there(pay: WechatPay, fake: Wec
     wanted = payment()
     await pay.start(wanted, "h5")
     fake.pay(wanted.key)
-    states = [await pay.refund(wanted.key, amount_minor=5_900, currency="CNY") for _ in range(2)]
+    states = [await pay.refund(Payback(wanted.key, "ivtr1", 2_900, 5_900, "CNY", "商家退款")) for _ in range(2)]
     assert states == ["processing", "refunded"]
 
 
 async def test_errors_decide_nothing(pay: WechatPay, fake: WechatPayFake) -> None:
     fake.error = (500, "SYSTEM_ERROR")
     assert (await pay.query("ivt0")).state == "unknown"
-    assert await pay.refund("ivt0", amount_minor=1, currency="CNY") == "unknown"
+    assert await pay.refund(Payback("ivt0", "ivtr1", 1, 1, "CNY", "商家退款")) == "unknown"
     with pytest.raises(Unavailable):
         await pay.start(payment(), "h5")
 

@@ -77,6 +77,14 @@ class RefundOut(Answer):
     status: RefundStatus
     refusal: str | None
     refunded_at: datetime
+    payback: Annotated[
+        Literal["due", "processing", "unknown", "refused", "refunded"] | None,
+        Field(
+            description="Of what was paid on our page: what its provider, who is asked until it is `refunded`, says of "
+            "giving it back to the buyer. null: you give it back yourself."
+        ),
+    ]
+    paid_back_at: datetime | None
     metadata: dict[str, Any]
     created_at: datetime
     livemode: bool

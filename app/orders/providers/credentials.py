@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import ids, rsa_keys
 from app.kit.errors import Conflict, FieldError, Unprocessable
-from app.models import AuditEntry, Checkout, PaymentProvider
+from app.models import AuditEntry, Checkout, PaymentProvider, Refund
 
 KIND = "wechat"
 
@@ -96,7 +96,10 @@ async def _require_same_account(session: AsyncSession, merchant_id: str, setting
     if (known.mch_id, known.app_id) == (settings.mch_id, settings.app_id):
         return
     under_way = Checkout.provider == KIND, Checkout.due_at.is_not(None), Checkout.started_at.is_not(None)
-    if await session.scalar(select(exists().where(Checkout.merchant_id == merchant_id, *under_way))):
+    of_payment = (Refund.merchant_id == Checkout.merchant_id) & (Refund.order_id == Checkout.id)
+    paid_back = Checkout.provider == KIND, of_payment, Refund.due_at.is_not(None)
+    wanted = [select(exists().where(Checkout.merchant_id == merchant_id, *each)) for each in (under_way, paid_back)]
+    if await session.scalar(wanted[0]) or await session.scalar(wanted[1]):
         detail = "Payments to the present account are under way: only its keys can be changed until they are settled."
         raise Conflict("payment_provider_in_use", detail)
 

@@ -15,9 +15,10 @@ RefundState = Literal["refunded", "processing", "refused", "unknown"]
 KEY_HEAD = "ivt"
 
 
-def payment_key(checkout_id: str) -> str:
-    """29 letters and digits, as every provider takes them; of the checkout's id, so that no error can change it."""
-    return f"{KEY_HEAD}{checkout_id.rpartition('_')[2]}"
+def payment_key(own_id: str) -> str:
+    """29 letters and digits, as every provider takes them; of a checkout's or a refund's id, which is there before
+    anybody is asked: no error can change it."""
+    return f"{KEY_HEAD}{own_id.rpartition('_')[2]}"
 
 
 def checkout_of(key: str) -> str:
@@ -38,6 +39,18 @@ class Payment:
     return_url: str
     payer_address: str = ""
     openid: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Payback:
+    """What goes back of the payment `key`, once however often it is asked for by the same `refund_key`."""
+
+    key: str
+    refund_key: str
+    amount_minor: int
+    total_minor: int
+    currency: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +96,7 @@ class Provider(Protocol):
         """Let nobody pay it any more; whether somebody did is for `query` to say."""
         ...
 
-    async def refund(self, key: str, *, amount_minor: int, currency: str) -> RefundState:
-        """All of it, however often it is asked for."""
-        ...
+    async def refund(self, payback: Payback) -> RefundState: ...
 
 
 class Reader(Protocol):

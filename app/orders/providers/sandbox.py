@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import SandboxPayment
-from app.orders.providers.protocol import Notice, Payment, RefundState, Start, State, Way, checkout_of
+from app.orders.providers.protocol import Notice, Payback, Payment, RefundState, Start, State, Way, checkout_of
 
 OpenSession = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 _STATES: dict[str, State] = {
@@ -61,14 +61,19 @@ class SandboxCashier:
             if row is not None and row.status == "waiting":
                 row.status = "closed"
 
-    async def refund(self, key: str, *, amount_minor: int, currency: str) -> RefundState:
+    async def refund(self, payback: Payback) -> RefundState:
         async with self.open_session() as session:
-            row = await hold(session, merchant_id=self.merchant_id, key=key)
+            row = await hold(session, merchant_id=self.merchant_id, key=payback.key)
             if row is None or row.status not in {"paid", "refunded"}:
                 return "refused"
-            if (row.amount_minor, row.currency) != (amount_minor, currency):
+            wanted = {**row.refunds, payback.refund_key: payback.amount_minor}
+            is_another = row.refunds.get(payback.refund_key, payback.amount_minor) != payback.amount_minor
+            if is_another or (row.amount_minor, row.currency) != (payback.total_minor, payback.currency):
                 return "refused"
-            row.status = "refunded"
+            if sum(wanted.values()) > row.amount_minor:
+                return "refused"
+            row.refunds = wanted
+            row.status = "refunded" if sum(wanted.values()) == row.amount_minor else "paid"
             return "refunded"
 
 

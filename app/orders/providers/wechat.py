@@ -20,7 +20,7 @@ from wechatpayv3.async_ import AsyncWeChatPay, WeChatPayType  # type: ignore[imp
 from app.kit import clock, rsa_keys
 from app.kit.errors import Unavailable
 from app.orders.providers.credentials import WechatPaySettings
-from app.orders.providers.protocol import Notice, Payment, RefundState, Start, State, Way
+from app.orders.providers.protocol import Notice, Payback, Payment, RefundState, Start, State, Way
 from app.orders.providers.signatures import is_fresh, refused
 
 OK, NOT_FOUND = 200, 404
@@ -69,10 +69,10 @@ class WechatPay:
     async def close(self, key: str) -> None:
         await self._library().close(out_trade_no=key)
 
-    async def refund(self, key: str, *, amount_minor: int, currency: str) -> RefundState:
-        amount = {"refund": amount_minor, "total": amount_minor, "currency": currency}
+    async def refund(self, payback: Payback) -> RefundState:
+        amount = {"refund": payback.amount_minor, "total": payback.total_minor, "currency": payback.currency}
         status, text = await self._library().refund(
-            out_refund_no=key, out_trade_no=key, amount=amount, reason="付款超时，商品已售完"
+            out_refund_no=payback.refund_key, out_trade_no=payback.key, amount=amount, reason=payback.reason
         )
         if status != OK:
             return "unknown"

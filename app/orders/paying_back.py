@@ -1,0 +1,93 @@
+"""Refunds of what was paid on our own page, carried to its provider: claim, ask, record. Over all tenants.
+
+The call stands between two transactions, by a key that was there before: asked again, it gives nothing twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.kit import clock
+from app.models import Checkout, Merchant, PaymentProvider, Refund
+from app.orders import checkout_rules as rules
+from app.orders.providers import credentials
+from app.orders.providers.protocol import Payback, RefundState, payment_key
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One turn of one refund. `number` guards its outcome: one that ran out must not overwrite a later one."""
+
+    merchant_id: str
+    refund_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    claim: Claim
+    kind: str
+    row: PaymentProvider | None
+    payback: Payback
+    now: datetime
+
+
+async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
+    """Take due refunds for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
+    tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
+    due = (
+        select(Refund.merchant_id, Refund.id)
+        .join(Merchant, Merchant.id == Refund.merchant_id)
+        .where(Refund.due_at <= tenant_now)
+        .where(Refund.leased_until.is_(None) | (Refund.leased_until <= func.now()))
+        .order_by(Refund.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Refund)
+        .cte("due")
+    )
+    take = (
+        update(Refund)
+        .where(Refund.merchant_id == due.c.merchant_id, Refund.id == due.c.id)
+        .values(attempts=Refund.attempts + 1, leased_until=func.now() + timedelta(seconds=seconds))
+        .returning(Refund.merchant_id, Refund.id, Refund.attempts)
+        .execution_options(synchronize_session=False)
+    )
+    return [Claim(*row) for row in (await session.execute(take)).all()]
+
+
+async def prepare(session: AsyncSession, claim: Claim) -> Turn:
+    refund = await session.get_one(Refund, (claim.merchant_id, claim.refund_id))
+    checkout = await session.get_one(Checkout, (claim.merchant_id, refund.order_id))
+    merchant = await session.get_one(Merchant, claim.merchant_id)
+    return Turn(
+        claim,
+        kind=checkout.provider,
+        row=await credentials.find(session, merchant_id=claim.merchant_id),
+        payback=Payback(
+            payment_key(checkout.id),
+            payment_key(refund.id),
+            refund.amount_minor,
+            checkout.amount_minor,
+            checkout.currency,
+            "商家退款",
+        ),
+        now=clock.tenant_now(merchant.clock_offset_seconds),
+    )
+
+
+async def record(session: AsyncSession, turn: Turn, state: RefundState) -> None:
+    """Whatever is not `refunded` is asked for again, ever slower: to refuse is a provider's word of today."""
+    key = (turn.claim.merchant_id, turn.claim.refund_id)
+    refund = await session.get_one(Refund, key, with_for_update=True, populate_existing=True)
+    if refund.attempts != turn.claim.number or refund.payback == "refunded":
+        return
+    refund.payback, refund.leased_until = state, None
+    if state == "refunded":
+        refund.paid_back_at, refund.due_at = turn.now, None
+    else:
+        refund.due_at = rules.next_refund_look(turn.now, attempts=refund.attempts)
+    await session.flush()

@@ -1,0 +1,158 @@
+"""A refund of what was paid on our own page goes back by its provider: once, whoever dies in between."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.kit import clock, ids
+from app.ledger import funds
+from app.models import SandboxPayment
+from app.orders import paying_back
+from app.orders.providers.protocol import Payback, payment_key
+from app.orders.providers.sandbox import SandboxCashier
+from app.resources import Resources
+from app.worker import refunds as worker
+from tests.factories import MerchantFixture
+from tests.factories.checkouts import Desk
+from tests.factories.shops import Shop, Till, open_shop
+
+
+@pytest.fixture
+async def shop(resources: Resources, merchant: MerchantFixture) -> Shop:
+    return await open_shop(resources, merchant, stock=5)
+
+
+@pytest.fixture
+def desk(resources: Resources, shop: Shop) -> Desk:
+    return Desk(resources, shop)
+
+
+@pytest.fixture
+async def sold(desk: Desk) -> str:
+    """Of 59.00 yuan, which the cashier has taken."""
+    return await _sell(desk)
+
+
+async def _sell(desk: Desk) -> str:
+    checkout = await desk.open()
+    payment: dict[str, Any] = {"key": payment_key(checkout.id), "amount_minor": 5_900, "currency": "CNY"}
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        session.add(
+            SandboxPayment(
+                merchant_id=desk.merchant_id, **payment, status="paid", settles_at=clock.utcnow(), refunds={}
+            )
+        )
+    await desk.hear(checkout)
+    return checkout.id
+
+
+async def _cashier(desk: Desk, checkout_id: str) -> tuple[str, list[int]]:
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        row = await session.get_one(SandboxPayment, (desk.merchant_id, payment_key(checkout_id)))
+        return row.status, sorted(row.refunds.values())
+
+
+async def _pay_back(desk: Desk) -> None:
+    """Until nothing is due; other tests' refunds may be among it."""
+    while await worker.pay_back(desk.resources):
+        pass
+
+
+async def _funds(desk: Desk) -> int:
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        return (await funds.available(session, merchant_id=desk.merchant_id, currency="CNY")).funds_minor
+
+
+async def test_each_part_goes_back_once_and_out_of_the_funds_once(till: Till, desk: Desk, sold: str) -> None:
+    first = await till.refunded(sold, 2_000, external_refund_id="r-1")
+    assert (first["payback"], first["paid_back_at"]) == ("due", None)
+    assert await _funds(desk) == 3_900
+    await _pay_back(desk)
+    assert await _cashier(desk, sold) == ("paid", [2_000])
+    again = (await till.refund(sold, 2_000, external_refund_id="r-1")).json()
+    assert (again["payback"], datetime.fromisoformat(again["paid_back_at"]) <= clock.utcnow()) == ("refunded", True)
+    second = await till.refunded(sold, 3_900)
+    await _pay_back(desk)
+    assert await _cashier(desk, sold) == ("refunded", [2_000, 3_900])
+    assert (await till.get(f"/v1/refunds/{second['id']}"))["payback"] == "refunded"
+    assert await _funds(desk) == 0
+    await till.check_books()
+
+
+async def test_a_refund_that_was_there_before_its_sale_goes_back_with_it(till: Till, desk: Desk) -> None:
+    checkout = await desk.open()
+    body = {"external_refund_id": "r-0", "external_order_id": checkout.id, "amount_minor": 5_900}
+    parked = (await till.post("/v1/refunds", body)).json()
+    assert (parked["status"], parked["payback"]) == ("parked", None)
+    await desk.hear(checkout)
+    assert (await till.get(f"/v1/refunds/{parked['id']}"))["payback"] == "due"
+    assert await _funds(desk) == 0
+
+
+async def test_what_was_paid_elsewhere_is_given_back_there(till: Till, desk: Desk) -> None:
+    order = await till.sell()
+    refund = await till.refunded(order["id"], 1_000)
+    assert (refund["status"], refund["payback"]) == ("applied", None)
+
+
+async def test_a_provider_that_is_away_is_asked_again_by_the_same_key(
+    till: Till, desk: Desk, sold: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had given the money back before its answer was lost."""
+    refund, take = await till.refunded(sold, 2_000), SandboxCashier.refund
+
+    async def lose(cashier: SandboxCashier, payback: Payback) -> None:
+        await take(cashier, payback)
+        raise OSError("no answer")
+
+    with monkeypatch.context() as away:
+        away.setattr(SandboxCashier, "refund", lose)
+        await _pay_back(desk)
+    assert (await till.get(f"/v1/refunds/{refund['id']}"))["payback"] == "unknown"
+    await desk.advance(31)
+    await _pay_back(desk)
+    assert (await till.get(f"/v1/refunds/{refund['id']}"))["payback"] == "refunded"
+    assert await _cashier(desk, sold) == ("paid", [2_000])
+
+
+async def test_a_worker_that_came_late_overwrites_nothing(till: Till, desk: Desk, sold: str) -> None:
+    refund = await till.refunded(sold, 2_000)
+    async with desk.resources.db.system() as session:
+        claims = await paying_back.claim(session, limit=100, seconds=0)
+    (claim,) = [one for one in claims if one.refund_id == refund["id"]]
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        turn = await paying_back.prepare(session, claim)
+    await _pay_back(desk)
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        await paying_back.record(session, turn, "unknown")
+    assert (await till.get(f"/v1/refunds/{refund['id']}"))["payback"] == "refunded"
+    assert await _cashier(desk, sold) == ("paid", [2_000])
+
+
+async def test_a_worker_that_died_leaves_its_refund_to_the_next(till: Till, desk: Desk, sold: str) -> None:
+    refund = await till.refunded(sold, 2_000)
+    async with desk.resources.db.system() as session:
+        await paying_back.claim(session, limit=100, seconds=3_600)
+    await _pay_back(desk)
+    assert await _cashier(desk, sold) == ("paid", [])
+    async with desk.resources.db.system() as session:
+        ran_out = text("UPDATE refunds SET leased_until = now() WHERE id = :id")
+        await session.execute(ran_out, {"id": ids.decode("rfd", refund["id"])})
+    await _pay_back(desk)
+    assert await _cashier(desk, sold) == ("paid", [2_000])
+
+
+async def test_the_cashier_gives_back_no_more_than_it_took(desk: Desk, sold: str) -> None:
+    cashier = SandboxCashier(desk.merchant_id, lambda: desk.resources.db.tenant(desk.merchant_id), clock.utcnow())
+
+    async def give(refund_key: str, amount: int, total: int = 5_900) -> str:
+        return await cashier.refund(Payback(payment_key(sold), refund_key, amount, total, "CNY", "商家退款"))
+
+    assert [await give("a", 3_000), await give("a", 3_000), await give("a", 2_999)] == ["refunded"] * 2 + ["refused"]
+    assert [await give("b", 2_901), await give("b", 2_900, 5_901), await give("b", 2_900)] == ["refused"] * 2 + [
+        "refunded"
+    ]

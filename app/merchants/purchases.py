@@ -1,11 +1,11 @@
-"""Giving what a paid checkout of the house has bought, once, however often its payment is told."""
+"""Giving what a paid checkout of the house has bought, once, however often its payment is told; and taking it back."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,7 +15,8 @@ from app.kit.errors import Conflict, InvitreeError
 from app.ledger import funds
 from app.ledger import service as ledger
 from app.merchants import audit
-from app.models import Checkout, Merchant, Participant, PlanPurchase
+from app.models import Checkout, Merchant, Order, Participant, PlanPurchase
+from app.orders import checkout as checkouts
 from app.orders.checkout import record_order
 from app.rewards import memberships
 
@@ -30,11 +31,34 @@ async def complete(session: AsyncSession, *, checkout: Checkout, now: datetime) 
     """
     if checkout.purpose not in _GIVE or checkout.status != "paid" or checkout.paid_at is None:
         raise Conflict("checkout_not_paid", f"The checkout is a {checkout.status} {checkout.purpose}.")
-    buyer = (await session.scalars(select(Merchant).where(Merchant.house_member_id == checkout.member_id))).one()
+    buyer = await _buyer(session, checkout)
     is_new = checkout.applied_at is None and await _GIVE[checkout.purpose](session, checkout, buyer, now)
     checkout.applied_at = checkout.applied_at or now
     await session.flush()
     return is_new
+
+
+async def take_back(session: AsyncSession, *, merchant_id: str, order_id: str, now: datetime) -> bool:
+    """As *system*, of an order of the house, `now` the real time: a plan ends, and its days are cut from the tail
+    of the paid ones that are not used yet, once nothing is left of its sale. False where that is not so, or was done
+    before."""
+    checkout = await checkouts.hold(session, merchant_id=merchant_id, checkout_id=order_id)
+    order = await session.get_one(Order, (merchant_id, order_id), populate_existing=True)
+    if checkout.purpose != "plan" or order.status != "refunded":
+        return False
+    buyer = await _buyer(session, checkout)
+    end = update(PlanPurchase).where(PlanPurchase.id == checkout.id, PlanPurchase.ended_at.is_(None))
+    ended = await session.scalars(end.values(ended_at=_clock(buyer, now)).returning(PlanPurchase.id))
+    if not ended.all():
+        return False
+    who = (merchant_id, checkout.member_id)
+    locked = await memberships.lock(session, merchant_id=merchant_id, member_ids=[checkout.member_id])
+    terms: dict[str, Any] = {"days": -checkout.meta["days"], "paid": True, "now": _clock(buyer, now)}
+    cut = memberships.make_grant(*who, "revocation", checkout.id, **terms)
+    await memberships.append(session, locked, [cut])
+    _audit(session, checkout, buyer, "plan.refunded", dict(checkout.meta))
+    await session.flush()
+    return True
 
 
 async def _top_up(session: AsyncSession, checkout: Checkout, buyer: Merchant, now: datetime) -> bool:
@@ -124,6 +148,10 @@ async def _sell(session: AsyncSession, checkout: Checkout, now: datetime) -> str
         log.warning("plan_sold_without_order", checkout_id=checkout.id, code=refusal.code)
         return refusal.code
     return None
+
+
+async def _buyer(session: AsyncSession, checkout: Checkout) -> Merchant:
+    return (await session.scalars(select(Merchant).where(Merchant.house_member_id == checkout.member_id))).one()
 
 
 def _clock(buyer: Merchant, now: datetime) -> datetime:

@@ -33,6 +33,8 @@ class Turn:
     kind: str
     row: PaymentProvider | None
     payback: Payback
+    order_id: str
+    is_house: bool
     now: datetime
 
 
@@ -75,6 +77,8 @@ async def prepare(session: AsyncSession, claim: Claim) -> Turn:
             checkout.currency,
             "商家退款",
         ),
+        order_id=checkout.id,
+        is_house=merchant.is_house,
         now=clock.tenant_now(merchant.clock_offset_seconds),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -26,6 +26,8 @@ class Bought(Protocol):
     def days(self) -> int: ...
     @property
     def bought_at(self) -> datetime: ...
+    @property
+    def ended_at(self) -> datetime | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +61,26 @@ def periods(purchases: Iterable[Bought]) -> list[Period]:
     """Paid time in the order in which it is used: that with the lowest fee first, of two alike what was bought first.
 
     So a renewal comes behind what runs, a better plan takes effect at once while the other one's time waits behind it,
-    and no paid day is lost.
+    and no paid day is lost. Of a purchase that was ended nothing is used from then on.
     """
     plan: list[Period] = []
     left: list[_Left] = []
     at = _EARLIEST
-    for bought in sorted(purchases, key=lambda one: (one.bought_at, one.id)):
-        left = _use(plan, left, since=at, until=bought.bought_at)
-        left = sorted([*left, _Left(bought, clock.days(bought.days))], key=lambda one: one.rank)
-        at = bought.bought_at
+    for turn, bought in sorted(_turns(purchases), key=lambda each: (each[0], each[1].id)):
+        left = [one for one in _use(plan, left, since=at, until=turn) if one.bought is not bought]
+        if turn != bought.ended_at:
+            left = sorted([*left, _Left(bought, clock.days(bought.days))], key=lambda one: one.rank)
+        at = turn
     _use(plan, left, since=at, until=_LATEST)
     return plan
+
+
+def _turns(purchases: Iterable[Bought]) -> Iterator[tuple[datetime, Bought]]:
+    """When there is time more, or less, to use."""
+    for bought in purchases:
+        yield bought.bought_at, bought
+        if bought.ended_at is not None:
+            yield max(bought.bought_at, bought.ended_at), bought
 
 
 def standing(base: Standing, purchases: Iterable[Bought], *, now: datetime) -> Standing:

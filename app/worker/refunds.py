@@ -6,7 +6,8 @@ import asyncio
 
 import httpx
 
-from app.kit import logging, outward
+from app.kit import clock, logging, outward
+from app.merchants import purchases
 from app.orders import paying_back
 from app.orders.paying_back import Claim, Turn
 from app.orders.providers import opening
@@ -35,6 +36,11 @@ async def _follow(resources: Resources, client: httpx.AsyncClient, claim: Claim)
     try:
         async with resources.db.tenant(claim.merchant_id) as session:
             turn = await paying_back.prepare(session, claim)
+        if turn.is_house:
+            # What the house sells is other merchants'. Before the money, which is asked for until it is there.
+            async with resources.db.system() as session:
+                own = {"merchant_id": claim.merchant_id, "order_id": turn.order_id}
+                await purchases.take_back(session, **own, now=clock.utcnow())
         state = await _ask(resources, client, turn)
         async with resources.db.tenant(claim.merchant_id) as session:
             await paying_back.record(session, turn, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,6 +25,11 @@ class Bought:
     platform_fee_bps: int
     days: int
     bought_at: datetime
+    ended_at: datetime | None = None
+
+
+def ended(purchase: Bought, *, day: int) -> Bought:
+    return replace(purchase, ended_at=START + day * DAY)
 
 
 def bought(plan: str, fee: int, days: int, *, day: int, number: int = 0) -> Bought:
@@ -56,6 +61,19 @@ def year(day: int) -> Bought:
         pytest.param([month(0), month(40)], [("month", 0, 30), ("month", 40, 70)], id="bought again after a gap"),
         pytest.param(
             [month(0), year(10)], [("month", 0, 10), ("year", 10, 375), ("month", 375, 395)], id="a better one at once"
+        ),
+        pytest.param([ended(month(0), day=12)], [("month", 0, 12)], id="refunded"),
+        pytest.param([ended(month(0), day=0)], [], id="refunded at once"),
+        pytest.param([ended(month(0), day=40)], [("month", 0, 30)], id="refunded when it was used up"),
+        pytest.param(
+            [month(0), ended(year(10), day=20)],
+            [("month", 0, 10), ("year", 10, 20), ("month", 20, 40)],
+            id="a better one refunded",
+        ),
+        pytest.param(
+            [ended(month(0), day=20), year(10)],
+            [("month", 0, 10), ("year", 10, 20), ("year", 20, 375)],
+            id="refunded while it waited",
         ),
         pytest.param([year(0), month(10)], [("year", 0, 10), ("year", 10, 365), ("month", 365, 395)], id="a worse one"),
         pytest.param([month(0), year(30)], [("month", 0, 30), ("year", 30, 395)], id="exactly when it ends"),

@@ -108,8 +108,5 @@ def new_numeric_code(digits: int = 6) -> str:
 
 def fingerprint(*parts: bytes | str) -> bytes:
     """SHA-256 over length-prefixed parts; for content equality, not for secrets."""
-    digest = hashlib.sha256()
-    for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.digest()
+    data = [part.encode() if isinstance(part, str) else part for part in parts]
+    return hashlib.sha256(b"".join([piece for each in data for piece in (len(each).to_bytes(8, "big"), each)])).digest()

@@ -62,13 +62,13 @@ def judge_at_once(
         destination = tracker.codes.get(event.invite_code) if isinstance(event, EventIn) else None
         if not (isinstance(event, EventIn) and isinstance(destination, Destination)):
             return None
-        judgement = _judge(tracker, event, destination, merchant_id, received_us)
-        if isinstance(judgement, Hit) and event.channel:
-            channel = tracker.channels.at_hand(destination.campaign, rules.channel_of(event.channel))
-            if channel is None:
+        channel = rules.DIRECT
+        if event.channel:
+            known = tracker.channels.at_hand(destination.campaign, rules.channel_of(event.channel))
+            if known is None:
                 return None
-            judgement = msgspec.structs.replace(judgement, channel=channel)
-        judged.append(judgement)
+            channel = known
+        judged.append(_judge(tracker, event, destination, merchant_id, received_us, channel))
     return judged
 
 
@@ -109,9 +109,14 @@ async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[
 
 
 def _judge(
-    tracker: Tracker, event: EventIn | EventOut, destination: Answer, merchant_id: str, received_us: int
+    tracker: Tracker,
+    event: EventIn | EventOut,
+    destination: Answer,
+    merchant_id: str,
+    received_us: int,
+    channel: str = rules.DIRECT,
 ) -> Judgement:
-    """What to record, as of no channel, or why not. Another merchant's code answers like one that does not exist."""
+    """What to record, or why not. Another merchant's code answers like one that does not exist."""
     if isinstance(event, EventOut):
         return event
     if isinstance(destination, Exception):
@@ -132,7 +137,7 @@ def _judge(
         target=destination.target,
         kind=event.type,
         outcome=outcome,
-        channel=rules.DIRECT,
+        channel=channel,
         occurred_us=min(occurred_us, now_us),
         received_us=received_us,
         visitor=_visitor(tracker, event, destination),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping
 
 from starlette.types import Scope, Send
@@ -17,7 +18,7 @@ def request_id(headers: Mapping[bytes, bytes], suffix: str | None) -> str:
     given = headers.get(b"request-id")
     if given is not None and _REQUEST_ID(given):
         return given.decode("latin-1")
-    return f"req_{suffix}" if suffix else ids.new("req")
+    return f"req_{suffix}" if suffix else ids.encode("req", ids.uuid7_at(time.time_ns() // 1_000))
 
 
 def rendered(headers: Iterable[tuple[bytes, bytes]]) -> str:

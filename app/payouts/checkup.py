@@ -1,4 +1,4 @@
-"""What is stuck between a payable commission and its payee, and since when."""
+"""What is stuck on its way to a payee, or back to a buyer, and since when."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ _FOR_PEOPLE = (
 )
 _DECIDED = "EXISTS (SELECT 1 FROM payout_decisions d WHERE d.merchant_id = p.merchant_id AND d.payout_id = p.id)"
 
+
+_PROVIDERS_ACCOUNT = "funds and credentials at the payment provider, which is asked again; never pay it back by hand"
 
 _WAITS = (
     Wait(
@@ -173,6 +175,30 @@ _WAITS = (
         FROM commissions c WHERE c.merchant_id = :merchant_id AND c.status = 'payable' AND NOT EXISTS (
             SELECT 1 FROM payee_accounts p WHERE p.merchant_id = c.merchant_id AND p.member_id = c.member_id)
         GROUP BY c.member_id, c.currency HAVING sum(c.amount_minor) > 0 AND min(c.created_at) < :before""",
+    ),
+    Wait(
+        "payment that bought nothing not given back",
+        "ord",
+        STUCK_AFTER,
+        f"finance: {_PROVIDERS_ACCOUNT}",
+        """SELECT id AS subject, paid_at AS since, amount_minor AS amount FROM checkouts
+        WHERE merchant_id = :merchant_id AND status = 'refund_due' AND paid_at < :before""",
+    ),
+    Wait(
+        "refund of a sale not given back",
+        "rfd",
+        STUCK_AFTER,
+        f"finance: {_PROVIDERS_ACCOUNT}",
+        """SELECT id AS subject, created_at AS since, amount_minor AS amount FROM refunds
+        WHERE merchant_id = :merchant_id AND due_at IS NOT NULL AND payback <> 'refunded' AND created_at < :before""",
+    ),
+    Wait(
+        "payment that nobody asks after",
+        "ord",
+        timedelta(minutes=15),
+        "operations: is a worker running?",
+        """SELECT id AS subject, due_at AS since, amount_minor AS amount FROM checkouts
+        WHERE merchant_id = :merchant_id AND due_at < :before""",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +10,11 @@ from sqlalchemy import text
 
 from app.kit import clock, ids
 from app.ledger import funds
-from app.models import SandboxPayment
+from app.models import Checkout, SandboxPayment
 from app.orders import paying_back
 from app.orders.providers.protocol import Payback, payment_key
 from app.orders.providers.sandbox import SandboxCashier
+from app.payouts import checkup
 from app.resources import Resources
 from app.worker import refunds as worker
 from tests.factories import MerchantFixture
@@ -156,3 +157,24 @@ async def test_the_cashier_gives_back_no_more_than_it_took(desk: Desk, sold: str
     assert [await give("b", 2_901), await give("b", 2_900, 5_901), await give("b", 2_900)] == ["refused"] * 2 + [
         "refunded"
     ]
+
+
+async def test_the_doctor_names_what_has_not_gone_back(till: Till, desk: Desk, sold: str) -> None:
+    async def stuck(**later: int) -> set[tuple[str, str]]:
+        async with desk.resources.db.tenant(desk.merchant_id) as session:
+            at = clock.utcnow() + timedelta(**later)
+            found = await checkup.examine(session, merchant_id=desk.merchant_id, now=at)
+        return {(one.check, one.subject_id) for one in found}
+
+    refund = await till.refunded(sold, 2_000)
+    late = await desk.open()
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        await session.execute(text("UPDATE campaigns SET stock = 0"))
+        held = await session.get_one(Checkout, (desk.merchant_id, late.id))
+        held.status, held.reserved = "expired", 0
+    assert (await desk.hear(late)).status == "refund_due"
+    assert await stuck() == set()
+    named = {("payment that bought nothing not given back", late.id), ("refund of a sale not given back", refund["id"])}
+    assert await stuck(minutes=61) == named | {("payment that nobody asks after", late.id)}
+    await _pay_back(desk)
+    assert ("refund of a sale not given back", refund["id"]) not in await stuck(minutes=61)

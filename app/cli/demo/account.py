@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 RATES = {1: 30, 2: 10}  # percent
+FEES = {"free": 100, "pro_month": 60}  # basis points, by plan
+LEAST_WITHDRAWAL = 100
 
 
 @dataclass(slots=True)
@@ -18,6 +20,7 @@ class Node:
     nickname: str
     inviter: Node | None = field(repr=False, default=None)
     invited: bool = False
+    phone: str = ""
 
     @property
     def depth(self) -> int:
@@ -29,8 +32,9 @@ class Purchase:
     order_id: str
     buyer: Node
     amount_minor: int
+    fee_bps: int
+    in_tool: bool = False
     refunded_minor: int = 0
-    refunded_after_payout: bool = False
 
     def earners(self) -> dict[int, Node]:
         first = self.buyer.inviter
@@ -40,8 +44,15 @@ class Purchase:
     def earned(self, level: int) -> int:
         """What is left of a level after its refunds: the whole less the part that went with them."""
         whole = self.amount_minor * RATES[level] // 100
-        taken = whole if self.refunded_minor == self.amount_minor else whole * self.refunded_minor // self.amount_minor
-        return whole - taken
+        return whole - self.taken(whole)
+
+    @property
+    def fee_minor(self) -> int:
+        return self.amount_minor * self.fee_bps // 10_000
+
+    def taken(self, whole: int) -> int:
+        """The part of a share that went with the refunds."""
+        return whole if self.refunded_minor == self.amount_minor else whole * self.refunded_minor // self.amount_minor
 
 
 @dataclass(slots=True)
@@ -53,6 +64,9 @@ class Account:
     bots: Counter[str] = field(default_factory=Counter)
     visitors: dict[str, set[str]] = field(default_factory=dict)
     paid_out_minor: Counter[str] = field(default_factory=Counter)
+    checkouts: dict[str, str] = field(default_factory=dict)
+    topped_up_minor: int = 0
+    spent_minor: int = 0
 
     def saw(self, code: str, kind: str, visitor: str) -> None:
         (self.scans if kind == "scan" else self.clicks)[code] += 1
@@ -66,6 +80,25 @@ class Account:
             for level, earner in purchase.earners().items()
             if earner is node
         )
+
+    def payable_of(self, node: Node) -> int:
+        """Where no hold is left."""
+        return self.commission_of(node) - self.paid_out_minor[node.member_id]
+
+    def withdrawable(self) -> dict[str, int]:
+        """Of whom a batch can pay what, by member."""
+        found = {node.member_id: self.payable_of(node) for node in self.nodes}
+        return {member: amount for member, amount in found.items() if amount >= LEAST_WITHDRAWAL}
+
+    @property
+    def funds_minor(self) -> int:
+        """What was paid in and what customers paid in the tool, less what went out again."""
+        sold = sum(purchase.amount_minor - purchase.refunded_minor for purchase in self.purchases if purchase.in_tool)
+        return self.topped_up_minor + sold - self.spent_minor
+
+    @property
+    def fees_minor(self) -> int:
+        return sum(purchase.fee_minor - purchase.taken(purchase.fee_minor) for purchase in self.purchases)
 
     def invitees_of(self, node: Node) -> int:
         return sum(1 for other in self.nodes if other.inviter is node)

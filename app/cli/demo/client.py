@@ -33,6 +33,15 @@ class Api:
         headers = {"Idempotency-Key": ids.new("req")} if path != "/v1/events" else {}
         return (await self.send("POST", path, json=body, headers=headers, **options)).json()
 
+    async def refused(self, path: str, body: Any) -> dict[str, Any]:
+        """The problem that a request is answered with; DemoError where it is done instead."""
+        headers = {**self._headers, "Idempotency-Key": ids.new("req")}
+        answer = await self._http.post(path, json=body, headers=headers)
+        if answer.status_code < 400:
+            raise DemoError(f"POST {path}: {answer.status_code}, though it should have been refused")
+        problem: dict[str, Any] = answer.json()
+        return problem
+
     async def upload(self, path: str, content: bytes, **fields: str) -> Any:
         return (await self.send("POST", path, files={"file": ("picture.png", content)}, data=fields)).json()
 

@@ -49,7 +49,9 @@ async def _register(stage: Stage, name: str, invite_code: str | None) -> Merchan
     live, test = Api(stage.http, made["secret_key"]), Api(stage.http, made["test_secret_key"])
     await live.post("/v1/merchant/verify", {"code": made["sandbox_code"]})
     own = await live.get("/v1/merchant")
-    return Merchant(name, own["id"], live, test, made["secret_key"], made["test_secret_key"], own["invite_code"])
+    return Merchant(
+        name, own["id"], own["twin_id"], live, test, made["secret_key"], made["test_secret_key"], own["invite_code"]
+    )
 
 
 async def hang_posters(stage: Stage) -> None:
@@ -92,4 +94,4 @@ async def _promoter(stage: Stage, person: Person) -> Node:
         "avatar_asset_id": asset["id"],
     }
     made = await stage.api.post(f"/v1/campaigns/{stage.campaign['id']}/participants", {"member": member})
-    return Node(made["id"], made["member_id"], made["invite_code"], person.nickname)
+    return Node(made["id"], made["member_id"], made["invite_code"], person.nickname, phone=person.phone)

@@ -9,14 +9,13 @@ from typing import Any
 from app.cli.demo.account import Node
 from app.cli.demo.client import each
 from app.cli.demo.stage import Stage
-from app.kit import clock
 
 HOLD_SECONDS = 8 * 86_400
 
 
 async def pass_the_hold(stage: Stage) -> None:
     with stage.act("冻结期过去 · test clock", 1) as done:
-        await stage.api.post("/v1/test-clock", {"advance_seconds": HOLD_SECONDS})
+        await stage.pass_time(HOLD_SECONDS)
         done()
 
 
@@ -31,11 +30,18 @@ async def _give(stage: Stage, number: int, node: Node) -> None:
     accounts: tuple[dict[str, Any], ...] = (
         {"kind": "alipay", "account": f"138{number:08d}"},
         {"kind": "bank", "account": f"62220200{number:08d}", "bank_name": "招商银行"},
-        {"kind": "wechat", "account": f"oGZUI0egBJY1zhBYw2KhdUf{number:05d}"},
+        wechat_account(number),
     )
+    await give_account(stage, node, accounts[number % 3])
+
+
+def wechat_account(number: int) -> dict[str, Any]:
+    return {"kind": "wechat", "account": f"oGZUI0egBJY1zhBYw2KhdUf{number:05d}"}
+
+
+async def give_account(stage: Stage, node: Node, account: dict[str, Any]) -> None:
     name = "".join(character for character in node.nickname if "一" <= character <= "鿿")
-    body = {**accounts[number % 3], "real_name": name}
-    await stage.api.post(f"/v1/members/{node.member_id}/payee-accounts", body)
+    await stage.api.post(f"/v1/members/{node.member_id}/payee-accounts", {**account, "real_name": name})
 
 
 async def pay_out(stage: Stage) -> None:
@@ -51,12 +57,11 @@ async def pay_out(stage: Stage) -> None:
         assert first == again, "exporting again gave other bytes"  # noqa: S101  # the play stops where a promise breaks
         (stage.folder / f"{batch['number']}.csv").write_bytes(first)
         done()
-        results = _bank(first)
+        results = _bank(first, stage.now.isoformat())
         for _ in range(2):
             await _import(stage, batch["id"], results)
             done()
-        stage.batch = await stage.api.get(f"/v1/payout-batches/{batch['id']}")
-        await _note_payouts(stage, batch["id"])
+        await note_payouts(stage, batch["id"])
 
 
 async def _export(stage: Stage, batch_id: str) -> bytes:
@@ -66,16 +71,15 @@ async def _export(stage: Stage, batch_id: str) -> bytes:
     return answer.content
 
 
-def _bank(exported: bytes) -> bytes:
+def _bank(exported: bytes, paid_at: str) -> bytes:
     """The result file that a bank would send back."""
     rows = list(csv.DictReader(io.StringIO(exported.decode("utf-8-sig"))))
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(["payout_id", "status", "external_id", "reason", "paid_at"])
-    now = clock.utcnow().isoformat()
     for number, row in enumerate(rows):
         failed = number == len(rows) - 1
-        outcome = ["failed", "", "收款账户不存在", ""] if failed else ["paid", f"BANK{number:08d}", "", now]
+        outcome = ["failed", "", "收款账户不存在", ""] if failed else ["paid", f"BANK{number:08d}", "", paid_at]
         writer.writerow([row["payout_id"], *outcome])
     return out.getvalue().encode()
 
@@ -89,7 +93,12 @@ async def _import(stage: Stage, batch_id: str, results: bytes) -> None:
     )
 
 
-async def _note_payouts(stage: Stage, batch_id: str) -> None:
-    for payout in await stage.api.all("/v1/payouts", batch_id=batch_id):
-        if payout["status"] == "paid":
-            stage.account.paid_out_minor[payout["member_id"]] += payout["amount_minor"]
+async def note_payouts(stage: Stage, batch_id: str) -> int:
+    """Into the play's own account; what was paid in all."""
+    payouts = await stage.api.all("/v1/payouts", batch_id=batch_id)
+    paid = [payout for payout in payouts if payout["status"] == "paid"]
+    for payout in paid:
+        stage.account.paid_out_minor[payout["member_id"]] += payout["amount_minor"]
+    total: int = sum(payout["amount_minor"] for payout in paid)
+    stage.batches.append({**await stage.api.get(f"/v1/payout-batches/{batch_id}"), "paid_minor": total})
+    return total

@@ -8,7 +8,7 @@ from app.cli.demo.account import Node, Purchase
 from app.cli.demo.client import each
 from app.cli.demo.people import Person, draw_avatar, make_person
 from app.cli.demo.stage import Stage
-from app.kit import clock, ids
+from app.kit import ids
 
 WECHAT = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 MicroMessenger/8.0.54 NetType/WIFI"
@@ -109,34 +109,42 @@ def _event(stage: Stage) -> dict[str, Any]:
 
 async def buy(stage: Stage) -> None:
     buyers = [node for node in stage.account.nodes if node.invited and stage.rng.random() < 0.6]
-    with stage.act("下单付款 · orders", len(buyers)) as done:
-        stage.account.purchases += await each(buyers, lambda node: _buy(stage, node), done)
+    await order(stage, "下单付款 · orders", buyers)
 
 
-async def _buy(stage: Stage, node: Node) -> Purchase:
+async def order(stage: Stage, title: str, buyers: list[Node]) -> None:
+    """As the merchant's own shop reports them."""
+    first = len(stage.account.purchases)
+    with stage.act(title, len(buyers)) as done:
+        stage.account.purchases += await each(enumerate(buyers, first), lambda numbered: _buy(stage, *numbered), done)
+
+
+async def _buy(stage: Stage, number: int, node: Node) -> Purchase:
     body = {
         "campaign_id": stage.campaign["id"],
         "participant_id": node.participant_id,
-        "external_order_id": f"order-{node.participant_id[-8:]}",
+        "external_order_id": f"order-{number:05d}",
         "amount_minor": 5_900,
         "currency": "CNY",
-        "paid_at": clock.utcnow().isoformat(),
+        "paid_at": stage.now.isoformat(),
         "shipping_minor": 0,
     }
-    order = await stage.api.post("/v1/orders", body)
-    return Purchase(order["id"], node, order["amount_minor"])
+    made = await stage.api.post("/v1/orders", body)
+    return Purchase(made["id"], node, made["amount_minor"], stage.fee_bps)
 
 
 async def refund(stage: Stage, *, share: float, amounts: tuple[int, ...], after_payout: bool = False) -> None:
-    """Some orders, in whole or in part; the second part of an amount goes as a refund of its own."""
+    """Some orders, in whole or in part."""
     open_purchases = [p for p in stage.account.purchases if not p.refunded_minor]
     chosen = stage.rng.sample(open_purchases, max(len(amounts), int(len(open_purchases) * share)))
     title = "打款后退款 · late refunds" if after_payout else "部分退款 · refunds"
     with stage.act(title, len(chosen)) as done:
         for number, purchase in enumerate(chosen):
-            amount = amounts[number % len(amounts)]
-            body = {"external_refund_id": f"refund-{purchase.order_id[-8:]}-{amount}", "amount_minor": amount}
-            await stage.api.post(f"/v1/orders/{purchase.order_id}/refunds", body)
-            purchase.refunded_minor += amount
-            purchase.refunded_after_payout = after_payout
+            await take_back(stage, purchase, amounts[number % len(amounts)])
             done()
+
+
+async def take_back(stage: Stage, purchase: Purchase, amount_minor: int) -> None:
+    body = {"external_refund_id": f"refund-{purchase.order_id[-8:]}", "amount_minor": amount_minor}
+    await stage.api.post(f"/v1/orders/{purchase.order_id}/refunds", body)
+    purchase.refunded_minor += amount_minor

@@ -27,7 +27,7 @@ COLLECT_AFTER = (10_000, 20, 50)
 
 def create_server() -> FastAPI:
     """The application of a process that does nothing but serve."""
-    app = create_app()
+    app = create_app(draws=True)
     build_routes(app)
     gc.collect()
     gc.freeze()
@@ -42,7 +42,8 @@ def build_routes(app: FastAPI) -> None:
         route.matches(nowhere)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, draws: bool = False) -> FastAPI:
+    """`draws`: have the processes that draw ready before the first poster is asked for."""
     settings = settings or get_settings()
     logging.configure(settings.log_level, as_json=settings.log_json)
     tell = errors.teller(page=h5.error_page, page_prefixes=h5.PREFIXES)
@@ -55,6 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             front.open(resources, Edge(front, defaults=defaults, tell=tell))
             codes, url = resources.tracker.codes, settings.database_system_url
             async with followed(codes, resources.db, url) as front.state.announcements:
+                if draws:
+                    resources.renderer.keep_ready()
                 yield
 
     front = Front(

@@ -12,6 +12,7 @@ from app.kit.errors import Unavailable, Unprocessable
 from app.poster.check import Problem, check_template
 from app.poster.pictures import Purpose, normalise
 from app.poster.process import TooSlow
+from app.poster.rehearsal import rehearse
 from app.poster.render import Format, fingerprint, render
 from app.poster.shelf import Shelf
 from app.poster.template import PosterInput, Template
@@ -21,11 +22,12 @@ CACHE_BYTES = 64 * 1024 * 1024
 QUEUE = 256
 # Of processor time. A poster takes tens of milliseconds, the first of a process a second, for it loads the fonts.
 SECONDS = 5.0
+REHEARSAL_SECONDS = 30.0
 T = TypeVar("T")
 
 
 class Renderer:
-    """One a process of ours. Its drawing processes start with the first picture."""
+    """One a process of ours. Its drawing processes start with the first picture, or with `keep_ready`."""
 
     def __init__(
         self,
@@ -45,6 +47,10 @@ class Renderer:
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached = 0
         self._running: dict[str, asyncio.Task[bytes]] = {}
+
+    def keep_ready(self) -> None:
+        """For a server: have the drawing processes warm before somebody waits, also after one died; returns at once."""
+        self._workers.keep_ready(REHEARSAL_SECONDS, rehearse)
 
     async def render(self, template: Template, poster: PosterInput, format: Format = "jpeg") -> bytes:  # noqa: A002 - the callers' word
         """The poster's bytes; Unavailable `renderer_busy` where too many wait already."""

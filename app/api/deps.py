@@ -66,7 +66,7 @@ async def get_principal(
 ) -> Principal:
     if credentials is None:
         raise Unauthorized("api_key_missing", "Send `Authorization: Bearer ivt_live_…` or `ivt_test_…`.")
-    async with resources.db.system() as session:
+    async with resources.db.glance() as session:
         principal = await keys.authenticate(session, secret=credentials.credentials, keyring=get_keyring())
     require_scope(principal, "read" if request.method in {"GET", "HEAD"} else "write")
     structlog.contextvars.bind_contextvars(merchant_id=principal.merchant_id, key_id=principal.key_id)

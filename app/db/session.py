@@ -27,6 +27,7 @@ class Database:
         self.system_engine = create_engine(system_url, pool_size=pool_size)
         self._app = _maker(self.app_engine)
         self._system = _maker(self.system_engine)
+        self._glance = _maker(self.system_engine.execution_options(isolation_level="AUTOCOMMIT"))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
@@ -42,6 +43,12 @@ class Database:
     @asynccontextmanager
     async def system(self) -> AsyncIterator[AsyncSession]:
         async with _transaction(self._system) as session:
+            yield session
+
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[AsyncSession]:
+        """As *system*, for one read: no transaction around it, which would be two round trips more."""
+        async with self._glance() as session:
             yield session
 
     async def close(self) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock, crypto, ids
 from app.kit.errors import Conflict, Forbidden, Unauthorized, not_found
 from app.merchants import audit
 from app.models import ApiKey, Merchant
+
+_WHOSE = (
+    select(ApiKey.merchant_id, Merchant.livemode, ApiKey.id, ApiKey.scopes, Merchant.clock_offset_seconds)
+    .join(Merchant, Merchant.id == ApiKey.merchant_id)
+    .where(
+        ApiKey.hash == bindparam("hash"),
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +57,11 @@ async def authenticate(session: AsyncSession, *, secret: str, keyring: crypto.Ke
     """The principal of a key, asked as *system*: whose it is, is the question. Unauthorized where it is nobody's."""
     if not crypto.is_api_key(secret):
         raise Unauthorized("api_key_invalid", "The key is not an Invitree key: check that it was copied whole.")
-    statement = (
-        select(ApiKey, Merchant)
-        .join(Merchant, Merchant.id == ApiKey.merchant_id)
-        .where(
-            ApiKey.hash == hash_key(keyring, secret),
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
-        )
-    )
-    found = (await session.execute(statement)).one_or_none()
+    found = (await session.execute(_WHOSE, {"hash": hash_key(keyring, secret)})).one_or_none()
     if found is None:
         raise Unauthorized("api_key_invalid", "The key is unknown, expired or revoked.")
-    key, merchant = found
-    return Principal(merchant.id, merchant.livemode, key.id, frozenset(key.scopes), merchant.clock_offset_seconds)
+    merchant_id, livemode, key_id, scopes, clock_offset_seconds = found
+    return Principal(merchant_id, livemode, key_id, frozenset(scopes), clock_offset_seconds)
 
 
 def make_key(

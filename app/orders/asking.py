@@ -112,7 +112,8 @@ async def go_on(session: AsyncSession, turn: Turn, notice: Notice | None) -> Non
     if checkout is None or checkout.status not in {"open", "expired"}:
         return
     is_answered = not turn.is_begun or (notice is not None and notice.state != "unknown")
-    end = rules.end_of_look(turn.now, is_answered=is_answered, expires_at=checkout.expires_at)
+    is_unclosed = turn.is_begun and notice is not None and notice.state == "waiting"
+    end = rules.end_of_look(turn.now, is_answered=is_answered, is_unclosed=is_unclosed, expires_at=checkout.expires_at)
     if end.is_given_up and checkout.status == "open":
         await checkouts.expire(session, checkout=checkout, look_at=end.look_at)
         return

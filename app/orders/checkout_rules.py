@@ -43,11 +43,12 @@ class End:
     look_at: datetime | None
 
 
-def end_of_look(now: datetime, *, is_answered: bool, expires_at: datetime) -> End:
-    """What a look that settled nothing means for the checkout's life."""
-    if is_answered:
-        return End(is_given_up=expires_at <= now, look_at=None)
+def end_of_look(now: datetime, *, is_answered: bool, is_unclosed: bool, expires_at: datetime) -> End:
+    """What a look that settled nothing means for the checkout's life. `is_unclosed`: the provider was told to close the
+    payment, and says that it still waits for the payer, who may be done any moment."""
     look_at = now + LATE_LOOK if now < expires_at + ASKED_FOR else None
+    if is_answered:
+        return End(is_given_up=expires_at <= now, look_at=look_at if is_unclosed else None)
     return End(is_given_up=expires_at + UNANSWERED_FOR <= now, look_at=look_at)
 
 

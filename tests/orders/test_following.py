@@ -85,6 +85,17 @@ async def test_who_pays_at_the_last_moment_has_paid(desk: Desk) -> None:
     assert (await desk.look(checkout)).status == "paid"
 
 
+async def test_who_was_still_paying_when_it_was_closed_is_asked_after(desk: Desk) -> None:
+    """Its notification is lost, too."""
+    checkout = await _at_the_cashier(desk, status="paid", settles_in=930)
+    await desk.advance(901)
+    await _follow(desk)
+    assert ((await desk.look(checkout)).status, await desk.left()) == ("expired", 3)
+    await desk.advance(3_600)
+    await _follow(desk)
+    assert ((await desk.look(checkout)).status, await desk.count("orders"), await desk.left()) == ("paid", 1, 2)
+
+
 async def test_money_that_buys_nothing_goes_back_by_its_provider(desk: Desk) -> None:
     checkout = await _at_the_cashier(desk, status="paid", settles_in=930)
     await desk.advance(901)

@@ -75,7 +75,7 @@ async def begin(
         payer_address=payer_address,
         openid=openid,
     )
-    row = await credentials.find(session, merchant_id=merchant_id)
+    row = await credentials.find_to_pay(session, merchant_id=merchant_id)
     return Begun(payment, checkout.provider, way, row)
 
 

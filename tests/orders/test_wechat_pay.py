@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -14,12 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from app.kit import clock, ids
 from app.kit.errors import Unauthorized, Unavailable
 from app.models import Checkout
-from app.orders import selling
+from app.orders import paying, selling
 from app.orders.providers.protocol import Payback, Payment, payment_key
 from app.orders.providers.wechat import WechatPay
 from app.orders.selling import Wish
 from app.resources import Resources
 from tests.factories import MerchantFixture
+from tests.factories.locks import until_blocked
 from tests.factories.rsa_keys import key_pair
 from tests.factories.shops import make_shop
 from tests.factories.wechat_pay import WechatPayFake, wechat_pay_settings
@@ -197,6 +199,50 @@ async def test_the_account_stays_while_payments_to_it_are_under_way(
     same = await live_api.put("/v1/payment-providers/wechat", json=_body(fake) | {"serial_no": "X"})
     other = await live_api.put("/v1/payment-providers/wechat", json=_body(fake) | {"mch_id": "1"})
     assert (same.status_code, other.status_code, other.json()["code"]) == (200, 409, "payment_provider_in_use")
+
+
+async def test_an_account_that_changes_while_somebody_begins_to_pay_waits_for_it(
+    live_api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, fake: WechatPayFake
+) -> None:
+    assert (await live_api.put("/v1/payment-providers/wechat", json=_body(fake))).status_code == 200
+    checkout = await _sold(resources, merchant.live_id)
+    wanted: dict[str, Any] = {"merchant_id": merchant.live_id, "checkout_id": checkout.id, "now": clock.utcnow()}
+    wanted |= {"in_wechat": False, "public_url": "https://t.invitree.cn", "payer_address": "127.0.0.1"}
+    async with resources.db.tenant(merchant.live_id) as session:
+        assert (await paying.begin(session, **wanted)).row is not None
+        changes = live_api.put("/v1/payment-providers/wechat", json=_body(fake) | {"mch_id": "1"})
+        change = asyncio.create_task(changes)
+        await until_blocked(resources, change)
+    assert (await change).json()["code"] == "payment_provider_in_use"
+
+
+async def test_the_account_stays_until_its_refunds_are_there(
+    live_api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, fake: WechatPayFake
+) -> None:
+    assert (await live_api.put("/v1/payment-providers/wechat", json=_body(fake))).status_code == 200
+    checkout = await _sold(resources, merchant.live_id)
+    async with fake.client() as client:
+        await WechatPay(merchant.live_id, fake.settings, client).start(payment(key=payment_key(checkout.id)), "h5")
+    fake.pay(payment_key(checkout.id))
+    headers, body = fake.notification(payment_key(checkout.id))
+    await live_api.post(f"/v1/payment-notifications/wechat/{merchant.live_id}", content=body, headers=headers)
+    made = await live_api.post(
+        f"/v1/orders/{checkout.id}/refunds",
+        json={"external_refund_id": ids.new("ext"), "amount_minor": 1},
+        headers={"Idempotency-Key": ids.new("key")},
+    )
+    assert (made.status_code, made.json()["payback"]) == (201, "due")
+    other = await live_api.put("/v1/payment-providers/wechat", json=_body(fake) | {"mch_id": "1"})
+    assert other.json()["code"] == "payment_provider_in_use"
+
+
+async def test_what_is_signed_and_cannot_be_read_is_refused(pay: WechatPay, fake: WechatPayFake) -> None:
+    wanted = payment()
+    await pay.start(wanted, "h5")
+    for nonsense in ({"amount": "59.00"}, {"success_time": "yesterday"}, {"success_time": 5}):
+        headers, body = fake.notification(wanted.key, **nonsense)
+        with pytest.raises(Unauthorized):
+            pay.read(_as_served(headers), body)
 
 
 async def test_a_key_that_cannot_be_read_is_refused(live_api: httpx.AsyncClient, fake: WechatPayFake) -> None:

@@ -63,6 +63,13 @@ async def find(session: AsyncSession, *, merchant_id: str) -> PaymentProvider | 
     return await session.get(PaymentProvider, (merchant_id, KIND))
 
 
+async def find_to_pay(session: AsyncSession, *, merchant_id: str) -> PaymentProvider | None:
+    """As `find`, and nobody changes the account until the transaction ends: a payment is begun by it."""
+    return await session.get(
+        PaymentProvider, (merchant_id, KIND), with_for_update={"read": True}, populate_existing=True
+    )
+
+
 def read(row: PaymentProvider) -> WechatPaySettings:
     return msgspec.json.decode(row.settings, type=WechatPaySettings)
 

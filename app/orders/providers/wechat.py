@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -88,9 +88,10 @@ class WechatPay:
             told = library.callback(dict(headers), body)
         except Exception:  # noqa: BLE001  # the library raises `Exception` itself for what it cannot read
             raise refused() from None
-        if not told or not isinstance(told.get("resource"), dict):
-            raise refused()
-        return self._notice(told["resource"])
+        try:
+            return self._notice(told["resource"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise refused() from None
 
     def _notice(self, trade: Mapping[str, Any]) -> Notice:
         amount, paid_at = trade.get("amount") or {}, trade.get("success_time")
@@ -102,7 +103,7 @@ class WechatPay:
             external_id=trade.get("transaction_id"),
             amount_minor=amount.get("total"),
             currency=amount.get("currency"),
-            paid_at=datetime.fromisoformat(paid_at) if paid_at else None,
+            paid_at=datetime.fromisoformat(paid_at).astimezone(UTC) if paid_at else None,
             is_ours=(trade.get("mchid"), trade.get("appid")) == (self.settings.mch_id, self.settings.app_id),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 import httpx
 from fastapi import APIRouter, Form, Request, Response
@@ -20,6 +20,7 @@ from app.orders.providers.protocol import Notice, payment_key
 
 router = APIRouter()
 log = logging.get(__name__)
+Action = Literal["pay", "fail", "late", "after_end"]
 LATE = timedelta(seconds=30)
 AFTER_THE_END = timedelta(seconds=30)
 
@@ -33,7 +34,7 @@ async def show(checkout_id: str, resources: ResourcesDep) -> Response:
 
 @router.post("/pay/{checkout_id}/cashier")
 async def act(
-    checkout_id: str, request: Request, resources: ResourcesDep, action: Annotated[str, Form(max_length=16)] = "pay"
+    checkout_id: str, request: Request, resources: ResourcesDep, action: Annotated[Action, Form()]
 ) -> Response:
     """Pressed twice it is done once: what is no longer waiting stays as it is."""
     async with enter_till(resources, checkout_id) as till:
@@ -52,7 +53,7 @@ async def _payment(till: Till) -> SandboxPayment:
     return payment
 
 
-def _act(payment: SandboxPayment, till: Till, action: str) -> Notice | None:
+def _act(payment: SandboxPayment, till: Till, action: Action) -> Notice | None:
     """What is told at once; a late payment is told by the worker."""
     payment.status = "failed" if action == "fail" else "paid"
     late = {"late": till.now + LATE, "after_end": max(till.now, till.checkout.expires_at) + AFTER_THE_END}

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.deps import ResourcesDep
-from app.api.ratelimit import client_address
+from app.api.ratelimit import Policy, client_address, spend
 from app.h5.pages import POLICY, TEMPLATES, redirect, render
 from app.h5.sessions import read_session
 from app.kit import clock, outward
@@ -50,6 +50,11 @@ class Till:
         return self.checkout.status == "open" and self.now < self.checkout.expires_at
 
 
+async def limit_presses(checkout_id: str, request: Request, resources: ResourcesDep) -> None:
+    """Each asks the merchant's provider something, which counts what it is asked; the link is all that it takes."""
+    await spend(request, resources, Policy("pay", 20, 60), of=checkout_id)
+
+
 @asynccontextmanager
 async def enter_till(resources: Resources, checkout_id: str) -> AsyncIterator[Till]:
     """NotFound `checkout_not_found`."""
@@ -66,7 +71,7 @@ async def show(checkout_id: str, request: Request, resources: ResourcesDep) -> R
         return await _page(till, request, resources)
 
 
-@router.post("/pay/{checkout_id}")
+@router.post("/pay/{checkout_id}", dependencies=[Depends(limit_presses)])
 async def pay(checkout_id: str, request: Request, resources: ResourcesDep) -> Response:
     """On to the provider. Pressed twice it is the same payment: its key is the checkout's."""
     try:
@@ -89,7 +94,7 @@ async def pay(checkout_id: str, request: Request, resources: ResourcesDep) -> Re
     return render("pay_wechat.html", policy=_SCRIPT_POLICY, checkout=till.checkout, call=call, script=SCRIPT)
 
 
-@router.post("/pay/{checkout_id}/check")
+@router.post("/pay/{checkout_id}/check", dependencies=[Depends(limit_presses)])
 async def check(checkout_id: str, resources: ResourcesDep) -> Response:
     """Who has paid and is not told so has the provider asked."""
     async with enter_till(resources, checkout_id) as till:

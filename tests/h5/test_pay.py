@@ -49,6 +49,23 @@ def _title(page: httpx.Response) -> str:
     return found[1]
 
 
+async def test_a_button_that_the_cashier_does_not_have_pays_nothing(browser: httpx.AsyncClient, desk: Desk) -> None:
+    checkout = await desk.open()
+    cashier = await browser.post(f"/h5/pay/{checkout.id}")
+    for form in ({"action": "refund"}, {"action": ""}, {}):
+        assert (await browser.post(str(cashier.url), data=form)).status_code == 422
+    assert ((await desk.look(checkout)).status, await desk.count("orders")) == ("open", 0)
+
+
+async def test_a_link_does_not_let_its_holder_ask_the_provider_without_end(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    checkout = await desk.open()
+    pressed = [(await browser.post(f"/h5/pay/{checkout.id}/check")).status_code for _ in range(21)]
+    assert pressed == [200] * 20 + [429]
+    assert (await browser.get(f"/h5/pay/{checkout.id}")).status_code == 200
+
+
 async def test_a_friend_joins_buys_and_pays(browser: httpx.AsyncClient, shop: Shop, desk: Desk) -> None:
     me = await _join(browser, shop)
     assert "立即购买" in (await browser.get(me)).text

@@ -25,8 +25,8 @@ from proofs.money import crashes
 from proofs.sabotage import failpoints, money_failpoints
 
 QUICK = (
-    *("batch-after-script", "batch-script-late", "fallback-unanswered", "drain-before-rollups", "drain-before-commit"),
-    *("drain-commit-unanswered", "drain-before-trim", "repair-before-campaign", "refund-unanswered", "payout-sent"),
+    *("batch-after-script", "fallback-unanswered", "drain-before-commit", "drain-commit-unanswered"),
+    *("repair-before-campaign", "refund-unanswered", "payout-sent"),
 )
 ACTIONS = 96
 CONNECTIONS = 12
@@ -63,7 +63,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("crash-points", run, seconds=PATIENCE, weight=15)
+PROOF = Entry("crash-points", run, seconds=PATIENCE, weight=29)
 Case = tuple[bool, list[str], int]
 
 

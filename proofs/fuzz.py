@@ -57,7 +57,7 @@ async def make_caller(stage: Stage, server: Server) -> Caller:
     return Caller(merchant.test_key, world | {"own": own}, cookie)
 
 
-PROOF = Entry("fuzz", run, seconds=PATIENCE, weight=40)
+PROOF = Entry("fuzz", run, seconds=PATIENCE, weight=37)
 
 
 def choose(description: dict[str, Any], caller: Caller, *, quick: bool) -> list[Nasty]:

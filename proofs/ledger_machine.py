@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
@@ -19,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from app.kit import ids
+from app.kit import clock, ids
 from app.kit.errors import InvitreeError
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
@@ -89,7 +90,8 @@ class Machine(RuleBasedStateMachine):
     @initialize(past=st.sampled_from(("paid", "failed", "paid", "sold", "paid")), hold_from=st.sampled_from(HOLDS))
     def open(self, past: str, hold_from: Hold) -> None:
         rule = TWO_LEVELS.model_copy(update={"hold_from": hold_from})
-        self.desk: Desk = self.run(open_desk(self.stage.resources, commission=rule))
+        long_ago = clock.utcnow() - timedelta(days=60)
+        self.desk: Desk = self.run(open_desk(self.stage.resources, commission=rule, starts_at=long_ago))
         self.orders: dict[str, dict[str, int]] = {}
         self.sent: list[tuple[str, str, int]] = []
         self.withdrawals: list[str] = []
@@ -105,13 +107,20 @@ class Machine(RuleBasedStateMachine):
             self._pay_out(past)
             self._refund("refunded in full", next(iter(self.orders)), 6_000)
 
-    @rule(lines=st.lists(amounts, min_size=1, max_size=3), early=st.lists(amounts, max_size=2))
-    def sell(self, lines: list[int], early: list[int]) -> None:
+    @rule(
+        lines=st.lists(amounts, min_size=1, max_size=3),
+        early=st.lists(amounts, max_size=2),
+        days_ago=st.sampled_from((8, 0)),
+    )
+    def sell(self, lines: list[int], early: list[int], days_ago: int = 0) -> None:
+        """Told of at once, or when the hold is over already."""
         name = ids.new("ext")
         for amount in early:
             self._refund("", name, amount)
         self.orders[name] = {str(number): amount for number, amount in enumerate(lines)}
-        self.attempt("sold with refunds before" if early else "sold", self.desk.sell(name, self.orders[name]))
+        paid_at = self.desk.now - timedelta(days=days_ago)
+        selling = self.desk.sell(name, self.orders[name], paid_at=paid_at)
+        self.attempt("sold with refunds before" if early else "sold", selling)
 
     def _order(self, data: st.DataObject) -> str:
         return data.draw(st.sampled_from(list(self.orders)))
@@ -168,7 +177,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.withdrawals)
     @rule(data=st.data())
     def cancel_withdrawal(self, data: st.DataObject) -> None:
-        wanted = data.draw(st.sampled_from(self.withdrawals))
+        wanted = data.draw(st.sampled_from(self.withdrawals[::-1]))
         self.attempt("withdrawal cancelled", self.desk.cancel_withdrawal(wanted))
 
     @rule()
@@ -229,6 +238,22 @@ class Machine(RuleBasedStateMachine):
         """The whole way at once, which single steps seldom go to its end."""
         self.withdraw(level)
         self._pay_out(outcome)
+
+    @rule(level=st.sampled_from((0, 1)), whole=st.booleans())
+    def change_ones_mind(self, level: int, whole: bool) -> None:
+        """A member cancels what was asked for, or somebody the batch that it is in."""
+        self.sell([5_900, 100], [], days_ago=8)
+        self.attempt("fulfilled", self.desk.fulfil(list(self.orders)[-1]))
+        self.release(8)
+        self.withdraw(level)
+        batch = self.attempt("built", self.desk.build())
+        if batch is not None:
+            self.batches.append(batch.id)
+            self.all_adds_up()
+            if whole or not self.withdrawals:
+                self.attempt("batch cancelled", self.desk.cancel_batch(batch.id))
+            else:
+                self.attempt("withdrawal cancelled", self.desk.cancel_withdrawal(self.withdrawals[-1]))
 
     def _pay_out(self, outcome: str) -> None:
         batch = self.attempt("built", self.desk.build())
@@ -299,4 +324,4 @@ async def play(stage: Stage, tally: Tally, *, examples: int, steps: int, same: b
     return []
 
 
-PROOF = Entry("ledger-machine", run, seconds=PATIENCE, weight=8)
+PROOF = Entry("ledger-machine", run, seconds=PATIENCE, weight=10)

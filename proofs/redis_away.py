@@ -85,7 +85,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("redis-away", run, seconds=PATIENCE, weight=20)
+PROOF = Entry("redis-away", run, seconds=PATIENCE, weight=27)
 
 
 async def bypass(trial: Trial) -> tuple[dict[str, int], int]:

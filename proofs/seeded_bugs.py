@@ -221,7 +221,7 @@ BUGS: dict[str, Small] = {
 }
 QUICK = (
     *("ack-before-redis", "count-without-dedupe", "breaker-drops"),
-    *("refund-counted-twice", "withdrawal-read-before-lock", "payout-key-remade"),
+    *("refund-counted-twice", "payout-key-remade", "hold-ignores-refund-window"),
 )
 
 
@@ -264,4 +264,4 @@ async def attempt(small: Small, trial: Trial) -> list[str]:
         return [repr(error)]
 
 
-PROOF = Entry("seeded-bugs", run, seconds=PATIENCE, weight=20)
+PROOF = Entry("seeded-bugs", run, seconds=PATIENCE, weight=36)

@@ -134,13 +134,30 @@ CHECKS = {
               FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
               WHERE a.kind IN ('merchant_sales', 'platform_fee', 'merchant_proceeds')) both_sides
         GROUP BY merchant_id, currency, kind HAVING sum(expected) <> sum(found)""",
+    "customers_payments_are_in_the_funds": """
+        SELECT merchant_id, 'mch' AS prefix, merchant_id AS subject, '' AS detail, currency,
+               sum(expected) AS expected, sum(found) AS found
+        FROM (SELECT merchant_id, currency, -amount_minor AS expected, 0 AS found FROM checkouts
+              WHERE purpose <> 'top_up' AND applied_at IS NOT NULL AND (:everyone OR merchant_id = :merchant_id)
+              UNION ALL
+              SELECT o.merchant_id, o.currency, o.refunded_minor, 0
+              FROM sales o JOIN checkouts c ON c.merchant_id = o.merchant_id AND c.id = o.id
+              UNION ALL
+              SELECT a.merchant_id, a.currency, 0, e.amount_minor
+              FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+              WHERE a.kind = 'customer_payments') both_sides
+        GROUP BY merchant_id, currency HAVING sum(expected) <> sum(found)""",
+    # What a buyer gets back may be paid out already: that is a debt to the funds, and not what they were made to bear.
     "funds_are_not_overdrawn": """
         SELECT a.merchant_id, 'mch' AS prefix, a.merchant_id AS subject, a.kind AS detail, a.currency,
                0 AS expected, sum(e.amount_minor) AS found
-        FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+        FROM accounts a
+        JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+        JOIN transactions t ON t.merchant_id = e.merchant_id AND t.id = e.transaction_id
         WHERE a.kind IN ('merchant_deposits', 'customer_payments', 'merchant_funds', 'merchant_funds_reserved',
                          'funds_spent', 'payout_fees')
         GROUP BY a.merchant_id, a.kind, a.currency
-        HAVING sum(CASE WHEN a.kind IN ('merchant_deposits', 'customer_payments')
-                        THEN -e.amount_minor ELSE e.amount_minor END) < 0""",
+        HAVING sum(CASE WHEN a.kind IN ('merchant_deposits', 'customer_payments') THEN -e.amount_minor
+                        WHEN a.kind = 'merchant_funds' AND t.kind = 'sale_returned' THEN 0
+                        ELSE e.amount_minor END) < 0""",
 }

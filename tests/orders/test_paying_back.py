@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from app.kit import clock, ids
 from app.ledger import funds
+from app.ledger.verify import verify
 from app.models import Checkout, SandboxPayment
 from app.orders import paying_back
 from app.orders.providers.protocol import Payback, payment_key
@@ -20,6 +21,8 @@ from app.worker import refunds as worker
 from tests.factories import MerchantFixture
 from tests.factories.checkouts import Desk
 from tests.factories.shops import Shop, Till, open_shop
+
+CHECK = "customers_payments_are_in_the_funds"
 
 
 @pytest.fixture
@@ -178,3 +181,25 @@ async def test_the_doctor_names_what_has_not_gone_back(till: Till, desk: Desk, s
     assert await stuck(minutes=61) == named | {("payment that nobody asks after", late.id)}
     await _pay_back(desk)
     assert ("refund of a sale not given back", refund["id"]) not in await stuck(minutes=61)
+
+
+async def test_what_promoters_got_before_its_refund_is_a_debt_and_no_fault_of_the_books(
+    till: Till, desk: Desk, sold: str
+) -> None:
+    own: dict[str, Any] = {"merchant_id": desk.merchant_id, "currency": "CNY"}
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        await funds.reserve(session, **own, amounts={"pay": 5_000}, occurred_at=clock.utcnow())
+        await funds.spend(session, **own, amounts={"pay": 5_000}, occurred_at=clock.utcnow())
+    await till.refunded(sold, 5_900)
+    assert await _funds(desk) == -5_000
+    await till.check_books()
+
+
+async def test_a_sale_that_the_funds_tell_otherwise_is_named(desk: Desk) -> None:
+    await _sell(desk)
+    own: dict[str, Any] = {"merchant_id": desk.merchant_id, "currency": "CNY", "occurred_at": clock.utcnow()}
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        await funds.returned(session, **own, reference="rfd_unknown", amount_minor=900)
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        (named,) = (await verify(session, merchant_id=desk.merchant_id)).differences
+    assert (named.check, named.expected_minor, named.found_minor) == (CHECK, -5_900, -5_000)

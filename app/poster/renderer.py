@@ -23,6 +23,9 @@ QUEUE = 256
 # Of processor time. A poster takes tens of milliseconds, the first of a process a second, for it loads the fonts.
 SECONDS = 5.0
 REHEARSAL_SECONDS = 30.0
+TIDY_SECONDS = 3600.0
+# As many finished posters wait for the disk; what comes while it is slower than that is not kept.
+MOST_SHELVING = 64
 T = TypeVar("T")
 
 
@@ -47,10 +50,13 @@ class Renderer:
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached = 0
         self._running: dict[str, asyncio.Task[bytes]] = {}
+        self._shelving: set[asyncio.Task[None]] = set()
+        self._tidying: asyncio.Task[None] | None = None
 
     def keep_ready(self) -> None:
         """For a server: have the drawing processes warm before somebody waits, also after one died; returns at once."""
         self._workers.keep_ready(REHEARSAL_SECONDS, rehearse)
+        self._keep_tidy()
 
     async def render(self, template: Template, poster: PosterInput, format: Format = "jpeg") -> bytes:  # noqa: A002 - the callers' word
         """The poster's bytes; Unavailable `renderer_busy` where too many wait already."""
@@ -83,16 +89,28 @@ class Renderer:
     async def close(self) -> None:
         """End every drawing process; afterwards nothing is drawn any more."""
         await self._workers.close()
+        if self._tidying is not None:
+            self._tidying.cancel()
+        await asyncio.gather(*self._shelving)
 
     async def _found_or_drawn(self, key: str, template: Template, poster: PosterInput, form: Format) -> bytes:
         """From what another process drew, where there is such a thing."""
         if self._shelf is None:
             return await self._run(render, template, poster, form)
+        self._keep_tidy()
         found = await asyncio.to_thread(self._shelf.get, key)
         if found is None:
             found = await self._run(render, template, poster, form)
-            await asyncio.to_thread(self._shelf.put, key, found)
+            if len(self._shelving) < MOST_SHELVING:
+                task = asyncio.create_task(asyncio.to_thread(self._shelf.put, key, found))
+                self._shelving.add(task)
+                task.add_done_callback(self._shelving.discard)
         return found
+
+    def _keep_tidy(self) -> None:
+        """Old posters go although none comes in their place."""
+        if self._shelf is not None and self._tidying is None:
+            self._tidying = asyncio.create_task(_tidied(self._shelf))
 
     async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
         if self._asked >= self._queue:
@@ -112,3 +130,9 @@ class Renderer:
         while self._cached > self._cache_bytes:
             _, oldest = self._cache.popitem(last=False)
             self._cached -= len(oldest)
+
+
+async def _tidied(shelf: Shelf) -> None:
+    while True:
+        await asyncio.to_thread(shelf.tidy)
+        await asyncio.sleep(TIDY_SECONDS)

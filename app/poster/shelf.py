@@ -43,10 +43,22 @@ class Shelf:
     def put(self, key: str, content: bytes) -> None:
         """Seen by others at once as a whole, or not at all."""
         try:
-            self._make_room(len(content))
+            self._require_own()
+            self._written += len(content)
+            if self._written * _SHARE >= self._most:
+                self._make_room()
             self._write(self._path(key), _digest(key, content) + content)
         except OSError as error:
             log.warning("poster_not_shelved", error=str(error))
+
+    def tidy(self) -> None:
+        """Remove what is too old, or too much."""
+        try:
+            if self._folder.exists():
+                self._require_own()
+                self._make_room()
+        except OSError as error:
+            log.warning("shelf_not_tidied", error=str(error))
 
     def _write(self, path: Path, data: bytes) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -59,13 +71,13 @@ class Shelf:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def _make_room(self, size: int) -> None:
-        self._written += size
-        if self._written * _SHARE < self._most:
-            return
+    def _require_own(self) -> None:
+        """Each time: what tidies up a folder for temporary files may have taken it away, and anybody made it again."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not _is_private(self._folder):
             raise PermissionError(f"{self._folder} is not this user's alone")
+
+    def _make_room(self) -> None:
         self._written = 0
         left = self._most - self._most // _SHARE
         for written_at, length, path in sorted(self._files(), reverse=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from app.poster import BUILTIN, PosterInput, fingerprint, normalise_avatar, render
 from app.poster.renderer import Renderer
 from app.poster.shelf import MOST_SECONDS, Shelf
+from tests.poster.test_renderer import until
 
 KEYS = [f"{number:02x}" * 32 for number in range(256)]
 TEMPLATE = BUILTIN["distribution"]
@@ -121,3 +123,60 @@ def test_another_name_code_picture_or_template_is_another_file(person: PosterInp
     keys += [fingerprint(BUILTIN["milestone"], person), fingerprint(TEMPLATE, person, "png")]
     assert len(set(keys)) == len(keys)
     assert fingerprint(TEMPLATE, replace(person)) == keys[0]
+
+
+def test_a_folder_that_was_cleared_away_is_made_again(folder: Path) -> None:
+    shelf = Shelf(folder)
+    shelf.put(KEYS[0], b"ours")
+    shutil.rmtree(folder)
+    shelf.put(KEYS[1], b"ours")
+    assert shelf.get(KEYS[1]) == b"ours"
+
+
+@pytest.mark.parametrize("swap", ["opened", "linked"])
+def test_a_folder_that_somebody_else_put_there_meanwhile_gets_nothing(folder: Path, swap: str) -> None:
+    shelf = Shelf(folder)
+    shelf.put(KEYS[0], b"ours")
+    if swap == "opened":
+        folder.chmod(0o777)
+    else:
+        folder.rename(folder.with_name("elsewhere"))
+        folder.symlink_to(folder.with_name("elsewhere"))
+    shelf.put(KEYS[1], b"ours")
+    assert not (folder / KEYS[1][:2]).exists()
+    assert shelf.get(KEYS[0]) is None
+
+
+async def test_old_posters_go_although_nothing_is_put_there_any_more(folder: Path) -> None:
+    Shelf(folder).put(KEYS[0], b"yesterday's")
+    path = folder / KEYS[0][:2] / KEYS[0]
+    long_ago = time.time() - MOST_SECONDS - 60
+    os.utime(path, (long_ago, long_ago))
+    renderer = Renderer(workers=1, shelf=Shelf(folder))
+    renderer.keep_ready()
+    await until(lambda: not path.exists())
+    await renderer.close()
+
+
+class Stuck(Shelf):
+    """On a disk that takes its time."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.freed = threading.Event()
+
+    def put(self, key: str, content: bytes) -> None:
+        self.freed.wait(30)
+        super().put(key, content)
+
+
+async def test_nobody_waits_for_a_slow_disk_and_what_was_drawn_is_kept_all_the_same(
+    folder: Path, person: PosterInput
+) -> None:
+    shelf = Stuck(folder)
+    renderer = Renderer(workers=1, shelf=shelf)
+    drawn = await renderer.render(TEMPLATE, person)
+    assert shelf.get(fingerprint(TEMPLATE, person)) is None
+    shelf.freed.set()
+    await renderer.close()
+    assert shelf.get(fingerprint(TEMPLATE, person)) == drawn

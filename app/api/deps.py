@@ -1,4 +1,7 @@
-"""What endpoints ask for: the tenant with its transaction, a page query. One spelling of each for the whole app."""
+"""What endpoints ask for: the tenant with its transaction, a page query. One spelling of each for the whole app.
+
+All of it is `async`, what awaits nothing too: for each plain function FastAPI sends a request through another thread.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class Tenant:
         }
 
 
-def get_resources(request: Request) -> Resources:
+async def get_resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
@@ -85,7 +88,7 @@ def require_scope(principal: Principal, scope: str) -> None:
 def needs_scope(scope: str) -> Any:
     """For `dependencies=[…]` of routes that ask for more than `read` or `write`."""
 
-    def check(principal: PrincipalDep) -> None:
+    async def check(principal: PrincipalDep) -> None:
         require_scope(principal, scope)
 
     return Depends(check)
@@ -144,7 +147,7 @@ AccountDep = Annotated[Tenant, Depends(get_account, scope="function")]
 PublicSession = Annotated[AsyncSession, Depends(get_public, scope="function")]
 
 
-def require_idempotency_key(request: Request, _: PrincipalDep) -> None:
+async def require_idempotency_key(request: Request, _: PrincipalDep) -> None:
     """For what moves money: a retry without a key could move it twice. Who it is, is asked first."""
     if "idempotency-key" not in request.headers:
         raise BadRequest("idempotency_key_missing", "This call moves money: send an Idempotency-Key.")
@@ -153,7 +156,7 @@ def require_idempotency_key(request: Request, _: PrincipalDep) -> None:
 MovesMoney = Depends(require_idempotency_key)
 
 
-def get_page_query(
+async def get_page_query(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[str | None, Query(max_length=64)] = None,
     created_from: Annotated[Instant | None, Query(alias="created_at[gte]")] = None,

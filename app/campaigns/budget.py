@@ -18,9 +18,9 @@ async def hold(session: AsyncSession, *, merchant_id: str, campaign_id: str, sto
     Whoever moves a sum on it has the row alone: with a budget, and with `stock` where it counts that. All others only
     keep off the one who would give it a budget, and who must know what all of them earned.
     """
-    await session.execute(select(func.pg_advisory_xact_lock_shared(_key(campaign_id))))
+    await session.execute(select(func.pg_advisory_xact_lock_shared(key(campaign_id))))
     campaign = await session.get_one(Campaign, (merchant_id, campaign_id), populate_existing=True)
-    if campaign.budget_minor is None and not (stock and campaign.stock is not None):
+    if not is_counted(campaign, stock=stock):
         return campaign
     return await queries.lock(session, merchant_id=merchant_id, campaign_id=campaign_id)
 
@@ -30,12 +30,18 @@ async def alone(session: AsyncSession, campaign_id: str) -> None:
 
     Not a row lock: one that conflicts with those that foreign keys take would never come while people sign up.
     """
-    await session.execute(select(func.pg_advisory_xact_lock(_key(campaign_id))))
+    await session.execute(select(func.pg_advisory_xact_lock(key(campaign_id))))
 
 
-def _key(campaign_id: str) -> int:
-    (key,) = struct.unpack(">q", crypto.fingerprint("campaign_budget", campaign_id)[:8])
-    return int(key)
+def key(campaign_id: str) -> int:
+    """Of the lock that `hold` shares."""
+    (number,) = struct.unpack(">q", crypto.fingerprint("campaign_budget", campaign_id)[:8])
+    return int(number)
+
+
+def is_counted(campaign: Campaign, *, stock: bool) -> bool:
+    """Whether a sum on the campaign's row moves with its orders; `stock`: where it counts that, too."""
+    return campaign.budget_minor is not None or (stock and campaign.stock is not None)
 
 
 def left(campaign: Campaign) -> int | None:

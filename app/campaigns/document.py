@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import lru_cache
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -119,3 +120,15 @@ class RuleDocument(_Part):
     rewards: tuple[RewardRule, ...] = ()
     attribution: AttributionRule = AttributionRule()
     new_members_only: bool = True
+
+
+@lru_cache(1024)
+def parsed(text: str) -> RuleDocument:
+    """Of its JSON. By its text and not by its version: a version that was rolled back may come again as another."""
+    return RuleDocument.model_validate_json(text)
+
+
+@lru_cache(1024)
+def copied(rule: CommissionRule) -> dict[str, Any]:
+    """As orders keep it; nobody changes it."""
+    return rule.model_dump(mode="json")

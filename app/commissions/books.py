@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -45,6 +46,11 @@ async def record(
 async def announce(session: AsyncSession, type_: str, rows: Sequence[Commission], *, now: datetime) -> None:
     data = [commission_view(row) for row in rows]
     await outbox.emit_many(session, rows[0].merchant_id, type_, data, at=now)
+
+
+def news(rows: Iterable[Commission]) -> list[tuple[str, dict[str, Any]]]:
+    """What is to be said of new ones: nothing before their hold has begun."""
+    return [(f"commission.{row.status}", commission_view(row)) for row in rows if row.status != "pending"]
 
 
 async def locked_rows(

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns.document import CommissionRule
 from app.commissions import queries, rules
-from app.commissions.books import announce
 from app.commissions.budgets import within
 from app.commissions.claw_back import close_netted as close_netted
 from app.commissions.claw_back import reverse as reverse
@@ -18,6 +17,7 @@ from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
 from app.commissions.matching import Performance, level_numbers, tier_reached
 from app.commissions.rules import Invitation, Part, Standing
+from app.db.writing import write_rows
 from app.kit import ids
 from app.ledger import service as ledger
 from app.models import Commission, Order, OrderLine, Participant
@@ -113,7 +113,7 @@ async def earn(
 ) -> list[Commission]:
     """Write what `plan` found (`parts[i]` of `lines[i]`): held until its hold ends, or pending until that begins.
 
-    The caller posts it.
+    The caller posts and announces it; the rows are no part of the session.
     """
     status, hold_until = rules.standing_at(rule, paid_at=order.paid_at, fulfilled_at=None, now=now)
     earned = [
@@ -139,9 +139,5 @@ async def earn(
         for part in line_parts
         if part.amount_minor
     ]
-    if earned:
-        session.add_all(earned)
-        await session.flush()
-        if status != "pending":
-            await announce(session, f"commission.{status}", earned, now=now)
+    await write_rows(session, earned)
     return earned

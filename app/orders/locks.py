@@ -14,6 +14,10 @@ async def hold_external_order(session: AsyncSession, *, merchant_id: str, extern
     A row lock cannot do it: the order may not exist yet. Without, an order and a refund that comes before it could
     commit at once without seeing each other, and the refund would stay parked for ever.
     """
-    digest = crypto.fingerprint("external_order", merchant_id, external_order_id)
-    (number,) = struct.unpack(">q", digest[:8])
-    await session.execute(select(func.pg_advisory_xact_lock(number)))
+    await session.execute(select(func.pg_advisory_xact_lock(number_of(merchant_id, external_order_id))))
+
+
+def number_of(merchant_id: str, external_order_id: str) -> int:
+    """Of the lock."""
+    (number,) = struct.unpack(">q", crypto.fingerprint("external_order", merchant_id, external_order_id)[:8])
+    return int(number)

@@ -56,6 +56,8 @@ async def take_stock(session: AsyncSession, campaign: Campaign, sale: Sale | Non
     What was sold elsewhere is paid: to refuse it would only hide that more was sold than there is.
     """
     own = {"merchant_id": campaign.merchant_id, "campaign_id": campaign.id}
+    if sale is None and campaign.stock is None:
+        return Sold(ids.new("ord"), 0)
     if sale is None:
         return Sold(ids.new("ord"), await stock.report(session, **own, pieces=1))
     if sale.reserved is not None:

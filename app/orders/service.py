@@ -7,19 +7,20 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
-from app.campaigns import queries as campaigns
+from app.campaigns.document import copied
 from app.campaigns.rules import require_open
 from app.commissions import service as commissions
-from app.commissions.books import standing
+from app.commissions.books import news, standing
 from app.commissions.rules import Part
 from app.commissions.views import part_view
 from app.db import outbox
+from app.db.writing import write_rows
 from app.kit import ids
 from app.kit.errors import not_found
 from app.kit.money import share
 from app.models import Campaign, Order, OrderLine, Participant
-from app.orders import clearing, queries, rules
-from app.orders.locks import hold_external_order
+from app.orders import clearing, opening, queries, rules
+from app.orders.opening import Opening
 from app.orders.queries import OrderDetail
 from app.orders.refunds import apply_parked
 from app.orders.rewarding import order_paid
@@ -38,23 +39,22 @@ async def create(
     `sale`: our own, where it is one. NotFound for campaign, member or participant; Conflict for the campaign's state,
     `external_order_id_reused`, or, of a sale, `out_of_stock`; Unprocessable for what does not add up.
     """
-    campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=order.campaign_id)
-    buyer = await buyer_of(session, merchant_id, order)
-    rules.check_order(order, currency=campaign.currency, now=now)
+    found = await opening.enter(session, merchant_id=merchant_id, order=order)
+    rules.check_order(order, currency=found.campaign.currency, now=now)
     check_name(order.external_order_id, sale)
-    await hold_external_order(session, merchant_id=merchant_id, external_order_id=order.external_order_id)
-    known = await queries.by_external_id(session, merchant_id=merchant_id, external_order_id=order.external_order_id)
-    if known is not None:
-        rules.require_same(known.content_hash, order.fingerprint(buyer.id), noun="order")
-        return await queries.detail(session, merchant_id=merchant_id, order=known), False
-    campaign = await budget.hold(session, merchant_id=merchant_id, campaign_id=campaign.id, stock=True)
+    if found.known is not None:
+        rules.require_same(found.known.content_hash, order.fingerprint(found.buyer.id), noun="order")
+        return await queries.detail(session, merchant_id=merchant_id, order=found.known), False
+    found = await opening.alone(session, found, order)
     # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
-    require_open(campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
-    sold = await take_stock(session, campaign, sale)
-    made = await _keep(session, campaign, buyer, order, sold, now)
-    await order_paid(session, buyer=buyer, now=now)
-    if await apply_parked(session, order=made.order, now=now):
-        made = await queries.detail(session, merchant_id=merchant_id, order=made.order)
+    require_open(found.campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
+    sold = await take_stock(session, found.campaign, sale)
+    made = await _keep(session, found, order, sold, now)
+    await order_paid(session, buyer=found.buyer, now=now)
+    if found.has_parked:
+        kept = await session.get_one(Order, (merchant_id, made.order.id))
+        await apply_parked(session, order=kept, now=now)
+        made = await queries.detail(session, merchant_id=merchant_id, order=kept)
     return made, True
 
 
@@ -74,17 +74,15 @@ async def buyer_of(session: AsyncSession, merchant_id: str, order: Buying) -> Pa
     return buyer
 
 
-async def _keep(
-    session: AsyncSession, campaign: Campaign, buyer: Participant, order: NewOrder, sold: Sold, now: datetime
-) -> OrderDetail:
+async def _keep(session: AsyncSession, found: Opening, order: NewOrder, sold: Sold, now: datetime) -> OrderDetail:
+    campaign, buyer, rule = found.campaign, found.buyer, found.rule.commission
     merchant_id, version = campaign.merchant_id, campaign.rule_version
-    document = await campaigns.get_rule(session, merchant_id=merchant_id, campaign_id=campaign.id, version=version)
     wanted = order.lines_or_whole()
     plan = await commissions.plan(
         session,
         merchant_id=merchant_id,
         buyer=buyer,
-        rule=document.commission,
+        rule=rule,
         paid_at=order.paid_at,
         lines=wanted,
         currency=campaign.currency,
@@ -96,15 +94,14 @@ async def _keep(
     row.platform_fee_bps = (await plans.standing(session, merchant_id=merchant_id, now=now)).platform_fee_bps
     row.platform_fee_minor = share(order.amount_minor, row.platform_fee_bps)
     lines = [_line(row, line) for line in wanted]
-    row.rule, row.explanation = document.commission.model_dump(mode="json"), _explanation(lines, parts, version)
-    for rows in ([row], lines):  # the order first: its lines point to it
-        session.add_all(rows)
-        await session.flush()
-    earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=document.commission, now=now)
+    row.rule, row.explanation = copied(rule), _explanation(lines, parts, version)
+    await write_rows(session, [row])  # before its lines, which point to it
+    await write_rows(session, lines)
+    earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=rule, now=now)
     await clearing.sold(session, order=row, earned=standing(earned), now=now)
     await budget.take(session, campaign=campaign, amount_minor=sum(one.amount_minor for one in earned))
     made = OrderDetail(row, lines, earned, [])
-    await outbox.emit(session, merchant_id, "order.paid", order_view(made), at=now)
+    await outbox.emit_all(session, merchant_id, [*news(earned), ("order.paid", order_view(made))], at=now)
     return made
 
 

@@ -3,13 +3,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.errors import not_found
 from app.models import Merchant, Plan, PlanPurchase
 from app.plans import rules
 from app.plans.rules import Standing
+
+# Each order asks it, and writing it down takes longer than asking.
+_TERMS = (
+    select(Plan.key, Plan.platform_fee_bps, Merchant.is_house, PlanPurchase)
+    .select_from(Merchant)
+    .join(Plan, Plan.key == Merchant.plan)
+    .outerjoin(PlanPurchase, PlanPurchase.merchant_id == Merchant.id)
+    .where(Merchant.id == bindparam("merchant_id"))
+)
 
 
 async def catalogue(session: AsyncSession) -> Sequence[Plan]:
@@ -33,14 +42,7 @@ async def standing(session: AsyncSession, *, merchant_id: str, now: datetime) ->
 
 async def terms(session: AsyncSession, *, merchant_id: str) -> tuple[Standing, Sequence[PlanPurchase]]:
     """What a merchant is on without having bought anything, and what it has bought."""
-    statement = (
-        select(Plan.key, Plan.platform_fee_bps, Merchant.is_house, PlanPurchase)
-        .select_from(Merchant)
-        .join(Plan, Plan.key == Merchant.plan)
-        .outerjoin(PlanPurchase, PlanPurchase.merchant_id == Merchant.id)
-        .where(Merchant.id == merchant_id)
-    )
-    rows = (await session.execute(statement)).all()
+    rows = (await session.execute(_TERMS, {"merchant_id": merchant_id})).all()
     key, platform_fee_bps, is_house, _ = rows[0]
     # The house would owe it to itself.
     base = Standing(key, 0 if is_house else platform_fee_bps)

@@ -5,13 +5,49 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, any_, bindparam, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
-from app.db.rows import one_of
 from app.kit import ids
 from app.models import Participant, PastBinding, Referral
+
+
+def _among(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
+    return column == any_(bindparam(name, type_=ARRAY(column.type)))
+
+
+# Each order asks these, and writing them down takes longer than asking.
+_REPLACED_SINCE = (
+    select(PastBinding)
+    .where(
+        PastBinding.merchant_id == bindparam("merchant_id"),
+        _among(PastBinding.invitee_id, "invitees"),
+        PastBinding.replaced_at > bindparam("at"),
+    )
+    .order_by(PastBinding.replaced_at.desc(), PastBinding.id.desc())
+)
+_ENDS_AT = select(Referral.binding_ends_at).where(
+    Referral.merchant_id == bindparam("merchant_id"),
+    Referral.campaign_id == bindparam("campaign_id"),
+    Referral.invitee_id == bindparam("invitee_id"),
+)
+_ABOVE = select(Participant.id, Participant.member_id, Participant.is_promoter).where(
+    Participant.merchant_id == bindparam("merchant_id"), _among(Participant.id, "participants")
+)
+_IS_REPLACED = (
+    select(PastBinding.id)
+    .where(
+        PastBinding.merchant_id == bindparam("merchant_id"),
+        or_(PastBinding.invitee_id == bindparam("invitee_id"), PastBinding.invitee_id == bindparam("inviter_id")),
+        PastBinding.replaced_at > bindparam("at"),
+    )
+    .exists()
+)
+_ABOVE_AND_END = _ABOVE.add_columns(_ENDS_AT.scalar_subquery(), _IS_REPLACED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +89,12 @@ async def chain_at(session: AsyncSession, *, merchant_id: str, participant: Part
     """The two above as they were. A first binding reaches back: before it nobody else could have had the place."""
     if participant.inviter_id is None:
         return Chain()
+    as_now, is_replaced = await _still(session, participant, at)
+    if not is_replaced:
+        return as_now
     past = await _replaced_since(session, merchant_id, [participant.id, participant.inviter_id], at)
     if participant.id not in past:
-        return await _still(session, participant, past.get(participant.inviter_id))
+        return (await _still(session, participant, at, past.get(participant.inviter_id)))[0]
     mine = past[participant.id]
     if mine.inviter_id is None:
         return Chain(replaced_at=mine.replaced_at)
@@ -68,19 +107,25 @@ async def chain_at(session: AsyncSession, *, merchant_id: str, participant: Part
     return Chain(above, mine.binding_ends_at, mine.replaced_at)
 
 
-async def _still(session: AsyncSession, participant: Participant, theirs: PastBinding | None) -> Chain:
-    """The first inviter is the same as now; `theirs`: what that one was bound to."""
+async def _still(
+    session: AsyncSession, participant: Participant, at: datetime, theirs: PastBinding | None = None
+) -> tuple[Chain, bool]:
+    """The first inviter is the same as now; `theirs`: what that one was bound to. And whether either of the two, the
+    participant or the inviter, was bound to another one at that time."""
     second_id = theirs.inviter_id if theirs else participant.second_inviter_id
-    found = await _read(session, participant.merchant_id, [participant.inviter_id, second_id])
-    ends_at = await session.scalar(
-        select(Referral.binding_ends_at).where(
-            Referral.merchant_id == participant.merchant_id,
-            Referral.campaign_id == participant.campaign_id,
-            Referral.invitee_id == participant.id,
-        )
-    )
+    values = {
+        "merchant_id": participant.merchant_id,
+        "campaign_id": participant.campaign_id,
+        "invitee_id": participant.id,
+        "inviter_id": participant.inviter_id,
+        "at": at,
+        "participants": [one for one in (participant.inviter_id, second_id) if one],
+    }
+    rows = (await session.execute(_ABOVE_AND_END, values)).all()
+    found = {row.id: Above(*row[:3]) for row in rows}
+    ends_at, is_replaced = rows[0][3:]
     replaced = theirs.replaced_at if theirs else None
-    return Chain(_steps(found, (participant.inviter_id, None), (second_id, replaced)), ends_at)
+    return Chain(_steps(found, (participant.inviter_id, None), (second_id, replaced)), ends_at), is_replaced
 
 
 def _steps(found: dict[str, Above], *wanted: tuple[str | None, datetime | None]) -> tuple[Above, ...]:
@@ -88,23 +133,13 @@ def _steps(found: dict[str, Above], *wanted: tuple[str | None, datetime | None])
 
 
 async def _read(session: AsyncSession, merchant_id: str, participant_ids: Sequence[str | None]) -> dict[str, Above]:
-    statement = select(Participant.id, Participant.member_id, Participant.is_promoter).where(
-        Participant.merchant_id == merchant_id, one_of(Participant.id, filter(None, participant_ids))
-    )
-    return {row.id: Above(*row) for row in await session.execute(statement)}
+    wanted = {"merchant_id": merchant_id, "participants": [one for one in participant_ids if one]}
+    return {row.id: Above(*row) for row in await session.execute(_ABOVE, wanted)}
 
 
 async def _replaced_since(
     session: AsyncSession, merchant_id: str, invitee_ids: Sequence[str], at: datetime
 ) -> dict[str, PastBinding]:
     """By invitee, the first binding that was replaced after `at`: it is the one that held then."""
-    since = (
-        select(PastBinding)
-        .where(
-            PastBinding.merchant_id == merchant_id,
-            one_of(PastBinding.invitee_id, invitee_ids),
-            PastBinding.replaced_at > at,
-        )
-        .order_by(PastBinding.replaced_at.desc(), PastBinding.id.desc())
-    )
-    return {row.invitee_id: row for row in await session.scalars(since)}
+    wanted = {"merchant_id": merchant_id, "invitees": list(invitee_ids), "at": at}
+    return {row.invitee_id: row for row in await session.scalars(_REPLACED_SINCE, wanted)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -78,6 +78,20 @@ def due_now(rewards: Sequence[Reward]) -> list[Reward]:
     return [reward for reward in rewards if reward.ripe and reward.trigger != "days_kept"]
 
 
+_WAITING = (
+    select(Reward)
+    .where(
+        Reward.merchant_id == bindparam("merchant_id"),
+        tuple_(Reward.campaign_id, Reward.invitee_id).in_(bindparam("keys", expanding=True)),
+        Reward.trigger == bindparam("trigger"),
+        Reward.status == "owed",
+    )
+    .order_by(Reward.id)
+    .with_for_update()
+    .execution_options(populate_existing=True)
+)
+
+
 async def mark_ripe(
     session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Participant]
 ) -> list[Reward]:
@@ -86,21 +100,11 @@ async def mark_ripe(
     keys = [(invitee.campaign_id, invitee.id) for invitee in invitees]
     if not keys:
         return []
-    statement = (
-        select(Reward)
-        .where(
-            Reward.merchant_id == merchant_id,
-            tuple_(Reward.campaign_id, Reward.invitee_id).in_(keys),
-            Reward.trigger == trigger,
-            Reward.status == "owed",
-        )
-        .order_by(Reward.id)
-        .with_for_update()
-    )
-    waiting = list(await session.scalars(statement, execution_options={"populate_existing": True}))
+    waiting = list(await session.scalars(_WAITING, {"merchant_id": merchant_id, "keys": keys, "trigger": trigger}))
     for reward in waiting:
         reward.ripe = True
-    await session.flush()
+    if waiting:
+        await session.flush()
     return waiting
 
 

@@ -78,7 +78,7 @@ class Batcher:
     async def close(self) -> None:
         """Wait until what was handed in is recorded or given up."""
         if self._sender is not None:
-            await self._sender
+            await asyncio.wait([self._sender])
 
     def _room_for(self, events: int) -> _Batch | None:
         """The batch that gathers; another one behind it where these would be too many."""
@@ -94,12 +94,18 @@ class Batcher:
 
     async def _send_all(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            await _gathered(self._waiting[0].hits)
-            batch = self._waiting.popleft()
-            new = await self._send(batch.hits)
-            # A turn later: the next batch is on its way to the store meanwhile.
-            loop.call_soon(batch.tell, new)
+        try:
+            while self._waiting:
+                await _gathered(self._waiting[0].hits)
+                batch, new = self._waiting.popleft(), None
+                try:
+                    new = await self._send(batch.hits)
+                finally:
+                    # A turn later: the next batch is on its way to the store meanwhile.
+                    loop.call_soon(batch.tell, new)
+        finally:  # also where this task is cancelled: nobody may wait for what does not come
+            while self._waiting:
+                loop.call_soon(self._waiting.popleft().tell, None)
 
     async def _send(self, hits: list[Hit]) -> News | None:
         metrics.BATCH.observe(len(hits))

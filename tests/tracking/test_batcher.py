@@ -129,3 +129,23 @@ async def test_closing_waits_for_what_is_on_its_way() -> None:
     asyncio.get_running_loop().call_later(0.01, store.open.set)
     await batcher.close()
     assert await caller == [True]
+
+
+async def test_nobody_waits_for_a_sender_that_was_cancelled() -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    under_way = asyncio.create_task(batcher.add([hit(1)]))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert store.batches == [1]
+    waiting = asyncio.create_task(batcher.add([hit(2)]))
+    await asyncio.sleep(0)
+    (sender,) = [task for task in asyncio.all_tasks() if task.get_coro().__name__ == "_send_all"]  # type: ignore[union-attr]
+    sender.cancel()
+    for refused in (under_way, waiting):
+        with pytest.raises(NotRecordedError):
+            await asyncio.wait_for(refused, 5)
+    await batcher.close()
+    store.open.set()
+    assert await asyncio.wait_for(batcher.add([hit(4)]), 5) == [True]

@@ -58,6 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
         offers_none = self.config.access_log or self.limit_concurrency is not None
         self._short_way_of = None if offers_none else getattr(self.app, "short_way", None)
         self._short_way: ShortWay | None = None
+        self._head: Headers = ()
         self._body = b""
         self._given = _Given()
 
@@ -108,6 +109,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._calm()
+        # What comes behind a body in pieces is named as headers are. Proxies do not look at it: it is nobody's word.
+        self._head, self.headers = self.headers, []
         way = None if self._short_way_of is None else self._short_way_of(self.url)
         if way is not None and self._is_simple():
             self._short_way = way
@@ -129,7 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
         given = self._given
         self.cycle, before = given, self.cycle  # type: ignore[assignment]  # what the server asks of one, it has
         given.response_complete, given.keep_alive = False, self.parser.should_keep_alive()
-        if not way(self, self.parser.get_method(), self.url, self.headers, self._body):
+        if not self._is_taken(way):
             given.response_complete = True
             self.cycle = before
             self._begin_usual()
@@ -152,6 +155,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def _is_taken(self, way: ShortWay) -> bool:
+        """What fails here is asked the usual way, where faults are told."""
+        try:
+            return way(self, self.parser.get_method(), self.url, self._head, self._body)
+        except Exception:
+            self.logger.exception("Exception on the shorter way")
+            return self._given.response_complete
+
     def _is_simple(self) -> bool:
         """Nothing before it is unanswered, and nothing about it is the server's own affair."""
         cycle: RequestResponseCycle | None = self.cycle
@@ -164,11 +175,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _begin_usual(self) -> None:
         """The request as far as it was read, told to uvicorn's own protocol."""
-        url, headers, expects, body = self.url, self.headers, self.expect_100_continue, self._body
+        url, expects, body = self.url, self.expect_100_continue, self._body
         super().on_message_begin()
         self.url, self.expect_100_continue, self._body = url, expects, b""
-        self.headers += headers
+        self.headers += self._head
         super().on_headers_complete()
+        self.headers = []
         if body:
             super().on_body(body)
 

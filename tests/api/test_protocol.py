@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
@@ -27,13 +29,19 @@ class Application:
     def __init__(self) -> None:
         self.kept: asyncio.Queue[Exchange] = asyncio.Queue()
         self.taken: list[tuple[bytes, bytes]] = []
+        self.told: list[tuple[bytes, bytes]] = []
 
     def short_way(self, url: bytes) -> ShortWay | None:
         return self.take if url.startswith(b"/short") else None
 
-    def take(self, exchange: Exchange, method: bytes, url: bytes, _headers: Headers, body: bytes) -> bool:
+    def take(self, exchange: Exchange, method: bytes, url: bytes, headers: Headers, body: bytes) -> bool:
+        self.told += headers
         if url == b"/short/left":
             return False
+        if url.startswith(b"/short/fails"):
+            if url.endswith(b"?answered"):
+                exchange.answer(HEAD, b"body")
+            raise ValueError("a fault of the application")
         self.taken.append((method, body))
         if url == b"/short/later":
             self.kept.put_nowait(exchange)
@@ -47,6 +55,7 @@ class Application:
             await send({"type": "http.response.start", "status": 302, "headers": headers})
             await send({"type": "http.response.body", "body": b"body"})
             return
+        self.told += scope["headers"]
         size = len(await Request(scope, receive).body())
         await PlainTextResponse(f"served after {size}")(scope, receive, send)
 
@@ -215,3 +224,90 @@ async def test_a_server_that_counts_requests_itself_offers_no_shorter_way(applic
     async with served(application, limit_concurrency=9) as port:
         said = await answer_to(port, b"GET /short HTTP/1.1\r\n" + CLOSE + b"\r\n")
     assert said.endswith(b"served after 0")
+
+
+async def test_what_fails_on_the_shorter_way_is_asked_the_usual_way(port: int) -> None:
+    said = await answer_to(port, b"POST /short/fails HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\n\r\nabcd")
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.endswith(b"served after 4")
+
+
+async def test_what_fails_after_its_answer_is_answered_once(port: int) -> None:
+    said = await answer_to(port, b"GET /short/fails?answered HTTP/1.1\r\n" + CLOSE + b"\r\n")
+    assert said.startswith(b"HTTP/1.1 302")
+    assert said.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("path", ["/short", "/short/left", "/other"])
+async def test_what_stands_behind_a_body_is_no_header(port: int, application: Application, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n".encode() + CLOSE + b"\r\n"
+    said = await answer_to(port, head + b"1\r\na\r\n0\r\nAuthorization: mine\r\n\r\n")
+    assert said.startswith((b"HTTP/1.1 302", b"HTTP/1.1 200"))
+    assert (b"host", b"x") in application.told
+    assert b"authorization" not in {name for name, _ in application.told}
+
+
+REFUSED = (
+    b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    b"Content-Length: 2\r\nContent-Length: 4\r\n\r\nabcd",
+    b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"Content-Length: +2\r\n\r\nab",
+    b"X-Folded: a\r\n b\r\n\r\n",
+    b"X-Nul: a\x00b\r\n\r\n",
+    b"X-Return: a\rb\r\n\r\n",
+    b"X-Space : a\r\n\r\n",
+)
+
+
+@pytest.mark.parametrize("rest", REFUSED, ids=range(len(REFUSED)))
+async def test_what_others_might_read_otherwise_is_not_read(port: int, application: Application, rest: bytes) -> None:
+    said = await answer_to(
+        port, b"POST /short HTTP/1.1\r\nHost: x\r\n" + rest + b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n"
+    )
+    assert said.startswith(b"HTTP/1.1 400")
+    assert said.count(b"HTTP/1.1") == 1
+    assert not application.taken
+
+
+@pytest.mark.parametrize("order", ["/short /usual /short", "/usual /short /usual", "/short /short /short"])
+async def test_requests_that_come_together_are_answered_in_turn(port: int, order: str) -> None:
+    paths = order.split()
+    said = await answer_to(
+        port,
+        b"".join(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for path in paths)
+        + b"GET / HTTP/1.1\r\n"
+        + CLOSE
+        + b"\r\n",
+    )
+    assert said.count(b"HTTP/1.1 ") == 4
+    assert said.endswith(b"served after 0")
+
+
+async def test_who_asks_nothing_after_its_last_request_is_asked_nothing(port: int, application: Application) -> None:
+    said = await answer_to(port, b"GET /short HTTP/1.1\r\n" + CLOSE + b"\r\nGET /short HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert said.count(b"HTTP/1.1") == 1
+    assert len(application.taken) == 1
+
+
+async def test_a_server_that_ends_sends_the_answers_that_are_owed(application: Application) -> None:
+    quiet: dict[str, Any] = {"lifespan": "off", "log_level": "critical", "access_log": False, "proxy_headers": False}
+    config = uvicorn.Config(application, http=BoundedProtocol, **quiet)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: BoundedProtocol(config, server.server_state, {}), "127.0.0.1", 0
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.sockets[0].getsockname()[1])
+    writer.write(b"GET /short/later HTTP/1.1\r\nHost: x\r\n\r\n")
+    kept = await asyncio.wait_for(application.kept.get(), 5)
+    server.servers = [listening]
+    ending = asyncio.create_task(server.shutdown())
+    await asyncio.sleep(0)
+    kept.answer(HEAD, b"body")
+    said = await asyncio.wait_for(reader.read(), 5)
+    assert said.startswith(b"HTTP/1.1 302")
+    assert b"connection: close" in said
+    await asyncio.wait_for(ending, 5)
+    writer.close()

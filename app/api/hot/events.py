@@ -18,7 +18,7 @@ from app.api.hot.detour import Detour
 from app.api.hot.keys import KeyCache
 from app.api.middleware import MAX_BODY, Incoming
 from app.api.protocol import Exchange, Headers
-from app.kit.errors import FieldError, InvitreeError, Unavailable, Unprocessable
+from app.kit.errors import FieldError, InvitreeError, Unprocessable
 from app.resources import Resources
 from app.settings import get_keyring
 from app.tracking import intake, items
@@ -78,11 +78,11 @@ class Events:
         new: News | None,
     ) -> None:
         try:
-            answers = intake.told(judged, new)
-        except Unavailable as error:
+            head, body = self._answer(intake.told(judged, new), dict(raw_headers), livemode=livemode)
+        except Exception as error:  # noqa: BLE001 - it is told and logged there
             self._detour.refuse_from_here(error, exchange, "POST", raw_headers)
             return
-        exchange.answer(*self._answer(answers, dict(raw_headers), livemode=livemode))
+        exchange.answer(head, body)
         self._detour.count("POST", 200, started)
 
     def _answer(

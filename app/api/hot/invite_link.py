@@ -63,7 +63,7 @@ class InviteLinks:
         if opened is None:
             return False
         if opened.hit is None:
-            self._lead_on(exchange, opened, None, headers, started)
+            self._lead_on(exchange, self._head(opened, None, headers), started)
             return True
         return self._tracker.hand_in(
             (opened.hit,), partial(self._recorded, exchange, opened, opened.hit, headers, started)
@@ -78,18 +78,16 @@ class InviteLinks:
         started: float,
         new: News | None,
     ) -> None:
-        event_id = links.event_of(hit, is_recorded=new is not None)
-        self._lead_on(exchange, opened, event_id, headers, started)
+        try:
+            event_id = links.event_of(hit, is_recorded=new is not None)
+            head = self._head(opened, event_id, headers)
+        except Exception as error:  # noqa: BLE001 - it is told and logged there
+            self._detour.refuse_from_here(error, exchange, "GET", list(headers.items()))
+            return
+        self._lead_on(exchange, head, started)
 
-    def _lead_on(
-        self,
-        exchange: Exchange,
-        opened: Opened,
-        event_id: str | None,
-        headers: Mapping[bytes, bytes],
-        started: float,
-    ) -> None:
-        exchange.answer(self._head(opened, event_id, headers))
+    def _lead_on(self, exchange: Exchange, head: bytes, started: float) -> None:
+        exchange.answer(head)
         self._detour.count("GET", 302, started)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,8 +15,10 @@ from starlette.types import Message
 
 from app.api import middleware
 from app.resources import Resources
+from app.tracking import intake, links
 from app.tracking.recorder import Recorder
 from tests.factories import MerchantFixture
+from tests.factories.merchants import client_by
 from tests.factories.served import WAYS, way_to
 from tests.factories.tracking import WECHAT, Link, make_link
 
@@ -238,3 +240,21 @@ async def test_while_no_store_takes_events_friends_are_led_on_and_servers_told_t
     assert (refused.headers["request-id"], refused.headers["retry-after"]) == ("trace-4711-abc", "2")
     assert refused.headers["x-content-type-options"] == "nosniff"
     assert counted("POST", EVENTS, 503) == before + 1
+
+
+@pytest.mark.parametrize("path", ["/i/", EVENTS])
+async def test_a_fault_behind_a_recorded_batch_is_told(
+    app: FastAPI, merchant: MerchantFixture, link: Link, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async with way_to(app, "server") as transport, client_by(transport, merchant.test_key) as api:
+        event = {"event_id": "a", "type": "click", "invite_code": link.code}
+        await api.post(EVENTS, json=[event])  # its code and its key are known from here on
+
+        def fail(*_: object, **__: object) -> None:
+            raise ValueError("a fault of ours")
+
+        monkeypatch.setattr(intake, "told", fail)
+        monkeypatch.setattr(links, "event_of", fail)
+        asked = api.post(EVENTS, json=[event]) if path == EVENTS else api.get(link.path, headers=PHONE)
+        answer = await asyncio.wait_for(asked, 5)
+    assert (answer.status_code, answer.headers["request-id"][:4]) == (500, "req_")

@@ -68,6 +68,7 @@ async def sell_once(session: AsyncSession, *, merchant_id: str, wish: Wish, prov
         select(Checkout)
         .where(Checkout.merchant_id == merchant_id, Checkout.participant_id == wish.participant_id)
         .where(Checkout.purpose == "order", Checkout.status == "open", Checkout.expires_at > now)
+        .where(Checkout.quantity == wish.quantity)  # the merchant may have opened another one for the same buyer
         .order_by(Checkout.id.desc())
         .limit(1)
     )

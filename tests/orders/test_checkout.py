@@ -211,3 +211,10 @@ async def test_an_order_by_checkout_gives_all_its_pieces_back_when_refunded(till
     await desk.hear(checkout, amount_minor=11_800)
     await till.refund(checkout.id, 11_800)
     assert await desk.left() == 5
+
+
+async def test_the_button_leads_to_no_checkout_for_more_than_it_offers(desk: Desk) -> None:
+    of_the_merchant = await desk.open(quantity=3)
+    own = await desk.open(once=True)
+    assert (own.quantity, own.amount_minor, own.id != of_the_merchant.id) == (1, 5_900, True)
+    assert (await desk.open(once=True)).id == own.id

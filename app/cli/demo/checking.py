@@ -17,11 +17,16 @@ POSTERS = 6
 
 
 async def differences(stage: Stage) -> list[str]:
-    found: list[str] = []
-    money = (books.funds, books.checkouts, books.commands)
-    for check in (_house_loop, _campaign_figures, _participants, _orders, *money, _posters):
-        found += [difference async for difference in check(stage)]
-    return found
+    checks = (_house_loop, _campaign_figures, _participants, orders, books.funds, books.checkouts, _posters)
+    async with asyncio.TaskGroup() as group:
+        # The processes of the command line only read, too, and take their time to start.
+        asked = group.create_task(_all(books.commands(stage)))
+        found = [difference for check in checks for difference in await _all(check(stage))]
+    return found + asked.result()
+
+
+async def _all(differences: AsyncIterator[str]) -> list[str]:
+    return [difference async for difference in differences]
 
 
 async def _house_loop(stage: Stage) -> AsyncIterator[str]:
@@ -89,11 +94,11 @@ async def _participant(stage: Stage, node: Node) -> list[str]:
     return [f"{node.nickname} {what}: {got}, expected {want}" for what, (got, want) in pairs.items() if got != want]
 
 
-async def _orders(stage: Stage) -> AsyncIterator[str]:
+async def orders(stage: Stage) -> AsyncIterator[str]:
     """Each order to the fen: who earned, what the platform takes, and what refunds took back of it."""
-    orders = {order["id"]: order for order in await stage.api.all("/v1/orders", campaign_id=stage.campaign["id"])}
+    known = {order["id"]: order for order in await stage.api.all("/v1/orders", campaign_id=stage.campaign["id"])}
     for purchase in stage.account.purchases:
-        order = orders.pop(purchase.order_id, None)
+        order = known.pop(purchase.order_id, None)
         if order is None:
             yield f"order {purchase.order_id} is missing"
             continue
@@ -112,7 +117,7 @@ async def _orders(stage: Stage) -> AsyncIterator[str]:
                 yield f"order {purchase.order_id}: level {level} went to somebody else"
             if sum(row["amount_minor"] for row in rows) != purchase.earned(level):
                 yield f"order {purchase.order_id}: level {level} is not {purchase.earned(level)}"
-    for order_id in orders:
+    for order_id in known:
         yield f"order {order_id}: nobody bought it"
 
 

@@ -67,9 +67,9 @@ async def _play_and_check(stage: Stage) -> tuple[list[str], bool]:
     return found, is_played
 
 
-def leaves(group: BaseExceptionGroup[DemoError]) -> list[DemoError]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     """Groups stand in groups where acts do several things at once."""
-    found: list[DemoError] = []
+    found: list[BaseException] = []
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
@@ -92,13 +92,20 @@ async def _acts(stage: Stage) -> None:
     await paying.pass_the_hold(stage)
     await paying.give_accounts(stage)
     await paying.pay_out(stage)
+    async with asyncio.TaskGroup() as group:
+        # A process takes its time to start.
+        group.create_task(funding.prepay(stage))
+        await _second_wave(stage)
+    await funding.fund(stage)
+    await carrying.pay_by_provider(stage)
+
+
+async def _second_wave(stage: Stage) -> None:
     await spreading.refund(stage, share=0.04, amounts=(5_900, 999), after_payout=True)
     fallen = await shortfall.fall_and_rise(stage)
     await paying.pass_the_hold(stage)
     await shortfall.show_risen(stage, fallen)
     await carrying.prepare(stage)
-    await funding.fund(stage)
-    await carrying.pay_by_provider(stage)
 
 
 def _serve_on(base_url: str) -> None:

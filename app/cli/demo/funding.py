@@ -25,15 +25,19 @@ async def buy_plan(stage: Stage) -> None:
     stage.seen.append(("套餐 plan", f"{PLAN}，{yuan(checkout['amount_minor'])} 元", fees))
 
 
+async def prepay(stage: Stage) -> None:
+    """From now on promoters are paid out of what was paid in: the platform says so, on its command line."""
+    words = ("--merchant", stage.merchants[0].test_id, "--mode", "prepaid", "--execute")
+    with stage.act("预存模式 · prepaid", 1):
+        answered = await invitree("merchants", "funding", *words)
+        if answered.code or answered.said["funding"]["mode"] != "prepaid":
+            raise DemoError(f"merchants funding: {answered}")
+
+
 async def fund(stage: Stage) -> None:
-    """Prepaid by the platform's word; then a batch above the funds is refused, until what is missing is paid in."""
+    """A batch above the funds is refused, until what is missing is paid in."""
     wanted = sum(stage.account.withdrawable().values())
-    merchant = stage.merchants[0].test_id
-    with stage.act("预存资金 · prepaid funds", 3) as done:
-        done_ = await invitree("merchants", "funding", "--merchant", merchant, "--mode", "prepaid", "--execute")
-        if done_.code or done_.said["funding"]["mode"] != "prepaid":
-            raise DemoError(f"merchants funding: {done_}")
-        done()
+    with stage.act("充值 · top-up", 2) as done:
         available = (await stage.api.get("/v1/merchant/funding"))["available_minor"]
         body = {"user_id": stage.users["finance"], "channel": "wechat"}
         problem = await stage.api.refused("/v1/payout-batches", body)

@@ -73,7 +73,7 @@ async def _explained_order(stage: Stage) -> None:
         f"，退款 {yuan(order['refunded_minor'])}"
     )
     columns = ("谁", "规则", "基数", "算式（分）", "所得", "随退款扣回", "净得")
-    show_table(title, columns, [_row(*share) for share in _all_shares(order, levels)])
+    show_table(title, columns, [_row(*share) for share in all_shares(order, levels)])
 
 
 Share = tuple[str, str, int, str, int, int]
@@ -87,7 +87,7 @@ def _level(order: dict[str, Any], part: dict[str, Any], names: dict[str, str]) -
     return who, rule, part["base_minor"], part["arithmetic"], earned, taken
 
 
-def _all_shares(order: dict[str, Any], levels: list[Share]) -> list[Share]:
+def all_shares(order: dict[str, Any], levels: list[Share]) -> list[Share]:
     """Promoters, platform and merchant, who together have what the customer paid, and lost what was refunded."""
     paid, fee, bps = order["amount_minor"], order["platform_fee_minor"], order["platform_fee_bps"]
     platform = ("平台", f"服务费 {bps / 100:g}%", paid, f"{paid} × {bps} ÷ 10000 = {fee}", fee)

@@ -258,3 +258,39 @@ async def test_a_fault_behind_a_recorded_batch_is_told(
         asked = api.post(EVENTS, json=[event]) if path == EVENTS else api.get(link.path, headers=PHONE)
         answer = await asyncio.wait_for(asked, 5)
     assert (answer.status_code, answer.headers["request-id"][:4]) == (500, "req_")
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [],
+        [("Cookie", "a=1"), ("Cookie", "b=2"), ("Request-Id", "trace-4711-one"), ("Request-Id", "trace-4711-two")],
+        [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-For", "5.6.7.8"), ("X-Odd", "\xe4\xff")],
+        [("Request-Id", "trace-4711\xe4")],
+        [("Purpose", "prefetch")],
+    ],
+    ids=["plain", "twice", "hops", "odd id", "prefetch"],
+)
+async def test_both_ways_answer_with_the_same_headers(
+    app: FastAPI, merchant: MerchantFixture, link: Link, extra: list[tuple[str, str]]
+) -> None:
+    headers = [*PHONE.items(), *extra]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers]
+    found = []
+    for way in WAYS:
+        async with way_to(app, way) as transport, client_by(transport, merchant.test_key) as api:
+            await api.post(EVENTS, json=[{"event_id": f"known-{way}", "type": "click", "invite_code": link.code}])
+            event = {"event_id": f"own-{way}", "type": "click", "invite_code": link.code}
+            answers = [await api.get(f"{link.path}?s=qr&ch=%E5%BE%AE%0D%0Ax", headers=raw)]
+            api.cookies.clear()  # the client keeps them for one of the two addresses only
+            answers += [await api.get(f"{link.path}?ch=other", headers=raw)]
+            answers += [await api.post(EVENTS, json=[event], headers=raw)]
+        for answer in answers:
+            for changing in ("date", "event-id", "set-cookie", "content-length"):
+                if answer.headers.get(changing, "0") != "0":
+                    answer.headers[changing] = "changing"
+            if answer.headers["request-id"].startswith("req_"):
+                answer.headers["request-id"] = "made"
+            answer.headers.pop("date", None)
+        found.append([(answer.status_code, sorted(answer.headers.multi_items())) for answer in answers])
+    assert found[0] == found[1]

@@ -51,11 +51,11 @@ async def commands(stage: Stage) -> AsyncIterator[str]:
         ("对账 payouts reconcile", figures, _word(reconciled.said["differences"])),
         ("体检 payouts doctor", "卡住的打款", _word(examined.said["stuck"])),
     ]
-    for done_, name in ((reconciled, "differences"), (examined, "stuck"), (verified, "differences")):
-        for fault in done_.said[name]:
+    for one, name in ((reconciled, "differences"), (examined, "stuck"), (verified, "differences")):
+        for fault in one.said[name]:
             yield f"{name}: {fault}"
-        if done_.code and not done_.said[name]:
-            yield f"a command of finance ended with {done_.code}: {done_.said}"
+        if one.code and not one.said[name]:
+            yield f"a command of finance ended with {one.code}: {one.said}"
     if totals["unanswered"]:
         yield f"the provider did not tell of {totals['unanswered']} transfers"
 

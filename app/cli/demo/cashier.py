@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime
 
@@ -64,8 +65,8 @@ async def press(stage: Stage, checkout_id: str, action: str | None) -> None:
         await _opened(stage.http.get(page), shown)
 
 
-async def _opened(asked: object, title: str) -> None:
-    answer: httpx.Response = await asked  # type: ignore[misc]
+async def _opened(asked: Awaitable[httpx.Response], title: str) -> None:
+    answer = await asked
     if answer.status_code != 200 or title not in answer.text:
         raise DemoError(f"{answer.url}: {answer.status_code}, without {title}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -93,28 +93,42 @@ def _parsed(document: Mapping[str, Any]) -> Document:
     try:
         return Document.model_validate(document)
     except ValidationError as error:
-        raise _invalid(_faults(error)) from error
+        raise _invalid(_faults(error, document)) from error
 
 
 def _invalid(faults: list[FieldError]) -> Unprocessable:
     return Unprocessable("poster_template_invalid", "The poster template does not fit; see `errors`.", errors=faults)
 
 
-def _faults(error: ValidationError) -> list[FieldError]:
-    found = [FieldError(_pointer(fault["loc"]), fault["type"], _said(fault["msg"])) for fault in error.errors()]
+def _faults(error: ValidationError, document: Mapping[str, Any]) -> list[FieldError]:
     # A list whose items are faulty is also called too short: said of the items it is enough.
-    inner = "\n".join(fault.pointer for fault in found)
-    return [fault for fault in found if not (fault.code == "too_short" and f"{fault.pointer}/" in inner)]
+    inner = {fault["loc"][:end] for fault in error.errors() for end in range(len(fault["loc"]))}
+    found = [fault for fault in error.errors() if not (fault["type"] == "too_short" and fault["loc"] in inner)]
+    return [FieldError(_pointer(fault["loc"], document), fault["type"], _said(fault["msg"])) for fault in found]
 
 
 def _said(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _pointer(loc: tuple[int | str, ...]) -> str:
-    # Pydantic puts a layer's type behind its index, which is no step in the document.
-    steps = [step for at, step in enumerate(loc) if not (at == 2 and loc[0] == "layers")]
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in steps)
+def _pointer(loc: tuple[int | str, ...], document: Any) -> str:
+    """As far as the document goes: a colour, or a text, that is short for an object ends it."""
+    pointer = ""
+    for at, step in enumerate(loc):
+        if at == 2 and loc[0] == "layers":
+            continue  # Pydantic puts a layer's type behind its index, which is no step in the document
+        if not isinstance(document, Mapping | list | tuple):
+            break
+        pointer += f"/{str(step).replace('~', '~0').replace('/', '~1')}"
+        document = _at(document, step)
+    return pointer
+
+
+def _at(document: Mapping[int | str, Any] | Sequence[Any], step: int | str) -> Any:
+    """What is missing may have been any kind of object."""
+    if isinstance(document, Mapping):
+        return document.get(step, {})
+    return document[step] if isinstance(step, int) and step < len(document) else {}
 
 
 # Of all pictures together, each counted as it was uploaded and wherever it is shown: 64 MB decoded. And as they lie in

@@ -34,16 +34,25 @@ def test_the_built_in_templates_have_no_problem(name: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "pointer"),
     [
-        ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "{nickname", "size": 30}, "/layers/0/text/0/text"),
-        ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "{phone}", "size": 30}, "/layers/0/text/0/text"),
+        ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "{nickname", "size": 30}, "/layers/0/text"),
+        ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "{phone}", "size": 30}, "/layers/0/text"),
         (
             {"type": "text", "x": 0, "y": 0, "width": 100, "text": "{title.__class__}", "size": 30},
-            "/layers/0/text/0/text",
+            "/layers/0/text",
         ),
         ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "a", "size": 3}, "/layers/0/size"),
         ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "a", "size": 30, "colour": "red"}, "/layers/0/colour"),
         ({"type": "text", "x": 0, "y": 0, "width": 100, "text": "a", "size": 30, "font": "x"}, "/layers/0/font"),
-        ({"type": "shape", "x": 0, "y": 0, "width": 9, "height": 9, "fill": "#12"}, "/layers/0/fill/stops/0"),
+        ({"type": "shape", "x": 0, "y": 0, "width": 9, "height": 9, "fill": "#12"}, "/layers/0/fill"),
+        (
+            {"type": "shape", "x": 0, "y": 0, "width": 9, "height": 9, "fill": {"stops": ["#000000", "#12"]}},
+            "/layers/0/fill/stops/1",
+        ),
+        (
+            {"type": "text", "x": 0, "y": 0, "width": 9, "size": 30, "text": [{"text": "a"}, {"text": "{phone}"}]},
+            "/layers/0/text/1/text",
+        ),
+        ({"type": "text", "x": 0, "y": 0, "width": 9, "size": 30, "text": [{"size": 20}]}, "/layers/0/text/0/text"),
         ({"type": "shape", "x": 0, "y": 0, "width": 9, "height": 9, "kind": "polygon"}, "/layers/0"),
         ({"type": "qr", "x": 0, "y": "left", "size": 300}, "/layers/0/y"),
         ({"type": "video"}, "/layers/0"),

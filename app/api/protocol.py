@@ -54,6 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head, self._head_size = True, 0
         self._patience: asyncio.TimerHandle | None = None
+        self._stirred_at = 0.0
         # None too where uvicorn itself is to write a line for each request, or to count them.
         offers_none = self.config.access_log or self.limit_concurrency is not None
         self._short_way_of = None if offers_none else getattr(self.app, "short_way", None)
@@ -68,11 +69,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._calm()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         self._given.disconnected = True
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        began_in_head = self._in_head
+        began_in_head, self._stirred_at = self._in_head, self.loop.time()
         super().data_received(data)
         if self._short_way is not None:
             # Its end is still to come.
@@ -96,9 +99,35 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         answered = cycle is not None and cycle.response_complete and not self.pipeline
         if answered and self.timeout_keep_alive_task is None and not self.transport.is_closing():
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            self._wait_for_more(self.timeout_keep_alive)
+
+    def _wait_for_more(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Not with every request: a clock that runs looks for itself how long it has been quiet."""
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.timeout_keep_alive_task = None
+        cycle: RequestResponseCycle | None = self.cycle
+        is_busy = bool(self.pipeline) or (cycle is not None and not cycle.response_complete)
+        left = self.timeout_keep_alive - (0.0 if is_busy else self.loop.time() - self._stirred_at)
+        if left > 0:
+            self._wait_for_more(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn has it, but for the clock."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._stirred_at = self.loop.time()
+            self._mind_the_idle()
 
     def on_message_begin(self) -> None:
         self._in_head, self._head_size = True, 0

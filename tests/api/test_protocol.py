@@ -311,3 +311,23 @@ async def test_a_server_that_ends_sends_the_answers_that_are_owed(application: A
     assert b"connection: close" in said
     await asyncio.wait_for(ending, 5)
     writer.close()
+
+
+@pytest.mark.parametrize("path", ["/short", "/usual"])
+async def test_a_connection_that_asks_no_more_is_closed(application: Application, path: str) -> None:
+    async with served(application, timeout_keep_alive=0.05) as port:
+        assert (await answer_to(port, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())).endswith(b"body")
+
+
+async def test_who_waits_for_an_answer_is_not_idle(application: Application) -> None:
+    async with served(application, timeout_keep_alive=0.05) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"body")
+        writer.write(b"GET /short/later HTTP/1.1\r\nHost: x\r\n\r\n")
+        kept = await application.kept.get()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reader.read(1), 0.15)
+        kept.answer(HEAD, b"body")
+        assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"body")
+        writer.close()

@@ -6,28 +6,20 @@ The calls stand between two transactions. A worker that dies in between lets its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
 from app.models import Checkout, Merchant, PaymentProvider
 from app.orders import checkout as checkouts
 from app.orders import checkout_rules as rules
+from app.orders import claims
+from app.orders.claims import Claim as Claim
 from app.orders.providers import credentials
 from app.orders.providers.protocol import Notice, Payback, Provider, RefundState, payment_key
 
 DUE = ("open", "expired", "refund_due")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One turn of one checkout. `number` guards its outcome: one that ran out must not overwrite a later one."""
-
-    merchant_id: str
-    checkout_id: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +39,12 @@ class Turn:
 
 
 async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
-    """Take due checkouts for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
-    tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
-    due = (
-        select(Checkout.merchant_id, Checkout.id)
-        .join(Merchant, Merchant.id == Checkout.merchant_id)
-        .where(Checkout.due_at <= tenant_now, Checkout.status.in_(DUE))
-        .where(Checkout.leased_until.is_(None) | (Checkout.leased_until <= func.now()))
-        .order_by(Checkout.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Checkout)
-        .cte("due")
-    )
-    take = (
-        update(Checkout)
-        .where(Checkout.merchant_id == due.c.merchant_id, Checkout.id == due.c.id)
-        .values(attempts=Checkout.attempts + 1, leased_until=func.now() + timedelta(seconds=seconds))
-        .returning(Checkout.merchant_id, Checkout.id, Checkout.attempts)
-        .execution_options(synchronize_session=False)
-    )
-    return [Claim(*row) for row in (await session.execute(take)).all()]
+    return await claims.claim(session, Checkout, Checkout.status.in_(DUE), limit=limit, seconds=seconds)
 
 
 async def prepare(session: AsyncSession, claim: Claim) -> Turn | None:
     """None where the claim is not the newest one any more."""
-    checkout = await checkouts.get(session, merchant_id=claim.merchant_id, checkout_id=claim.checkout_id)
+    checkout = await checkouts.get(session, merchant_id=claim.merchant_id, checkout_id=claim.row_id)
     if checkout.attempts != claim.number or checkout.status not in DUE:
         return None
     merchant = await session.get_one(Merchant, claim.merchant_id)
@@ -92,7 +65,7 @@ async def prepare(session: AsyncSession, claim: Claim) -> Turn | None:
 
 async def ask(provider: Provider, turn: Turn) -> Notice:
     """What became of the payment; once its time is over it is closed before it is given up."""
-    key = payment_key(turn.claim.checkout_id)
+    key = payment_key(turn.claim.row_id)
     notice = await provider.query(key)
     if turn.is_over and notice.state in {"waiting", "not_found"}:
         await provider.close(key)
@@ -102,7 +75,7 @@ async def ask(provider: Provider, turn: Turn) -> Notice:
 
 def payback(turn: Turn) -> Payback:
     """Of a payment that bought nothing: all of it."""
-    key = payment_key(turn.claim.checkout_id)
+    key = payment_key(turn.claim.row_id)
     return Payback(key, key, turn.amount_minor, turn.amount_minor, turn.currency, "付款到账时商品已不能购买")
 
 
@@ -137,5 +110,5 @@ async def refunded(session: AsyncSession, turn: Turn, state: RefundState) -> Non
 
 
 async def _newest(session: AsyncSession, claim: Claim) -> Checkout | None:
-    checkout = await checkouts.hold(session, merchant_id=claim.merchant_id, checkout_id=claim.checkout_id)
+    checkout = await checkouts.hold(session, merchant_id=claim.merchant_id, checkout_id=claim.row_id)
     return checkout if checkout.attempts == claim.number else None

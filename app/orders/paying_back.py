@@ -6,25 +6,17 @@ The call stands between two transactions, by a key that was there before: asked 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
 from app.models import Checkout, Merchant, PaymentProvider, Refund
 from app.orders import checkout_rules as rules
+from app.orders import claims
+from app.orders.claims import Claim as Claim
 from app.orders.providers import credentials
 from app.orders.providers.protocol import Payback, RefundState, payment_key
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One turn of one refund. `number` guards its outcome: one that ran out must not overwrite a later one."""
-
-    merchant_id: str
-    refund_id: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +31,11 @@ class Turn:
 
 
 async def claim(session: AsyncSession, *, limit: int, seconds: int) -> list[Claim]:
-    """Take due refunds for `seconds` of the real clock; due is what the tenant's own clock says, as *system*."""
-    tenant_now = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, Merchant.clock_offset_seconds)
-    due = (
-        select(Refund.merchant_id, Refund.id)
-        .join(Merchant, Merchant.id == Refund.merchant_id)
-        .where(Refund.due_at <= tenant_now)
-        .where(Refund.leased_until.is_(None) | (Refund.leased_until <= func.now()))
-        .order_by(Refund.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Refund)
-        .cte("due")
-    )
-    take = (
-        update(Refund)
-        .where(Refund.merchant_id == due.c.merchant_id, Refund.id == due.c.id)
-        .values(attempts=Refund.attempts + 1, leased_until=func.now() + timedelta(seconds=seconds))
-        .returning(Refund.merchant_id, Refund.id, Refund.attempts)
-        .execution_options(synchronize_session=False)
-    )
-    return [Claim(*row) for row in (await session.execute(take)).all()]
+    return await claims.claim(session, Refund, limit=limit, seconds=seconds)
 
 
 async def prepare(session: AsyncSession, claim: Claim) -> Turn:
-    refund = await session.get_one(Refund, (claim.merchant_id, claim.refund_id))
+    refund = await session.get_one(Refund, (claim.merchant_id, claim.row_id))
     checkout = await session.get_one(Checkout, (claim.merchant_id, refund.order_id))
     merchant = await session.get_one(Merchant, claim.merchant_id)
     return Turn(
@@ -85,7 +58,7 @@ async def prepare(session: AsyncSession, claim: Claim) -> Turn:
 
 async def record(session: AsyncSession, turn: Turn, state: RefundState) -> None:
     """Whatever is not `refunded` is asked for again, ever slower: to refuse is a provider's word of today."""
-    key = (turn.claim.merchant_id, turn.claim.refund_id)
+    key = (turn.claim.merchant_id, turn.claim.row_id)
     refund = await session.get_one(Refund, key, with_for_update=True, populate_existing=True)
     if refund.attempts != turn.claim.number or refund.payback == "refunded":
         return

@@ -47,7 +47,7 @@ async def _follow(resources: Resources, client: httpx.AsyncClient, claim: Claim)
             await _ask(resources, client, turn)
     except Exception:  # whatever it is, the next one's money does not hang on it
         FAILURES.labels("follow_checkouts").inc()
-        log.exception("checkout_turn_failed", checkout_id=claim.checkout_id)
+        log.exception("checkout_turn_failed", checkout_id=claim.row_id)
 
 
 async def _ask(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> None:
@@ -63,7 +63,7 @@ async def _fits(resources: Resources, turn: Turn, notice: Notice) -> bool:
     try:
         await payments.follow(resources, notice, is_house=turn.is_house, told_by="query", now=turn.now)
     except Conflict as misfit:
-        log.warning("payment_notice_refused", checkout_id=turn.claim.checkout_id, code=misfit.code)
+        log.warning("payment_notice_refused", checkout_id=turn.claim.row_id, code=misfit.code)
         return False
     return True
 
@@ -73,7 +73,7 @@ async def _look(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> 
         async with asyncio.timeout(CLAIM_SECONDS / 2):
             return await asking.ask(_provider(resources, client, turn), turn)
     except Exception:  # no answer, or nonsense, which is none either
-        log.exception("payment_unknown", checkout_id=turn.claim.checkout_id)
+        log.exception("payment_unknown", checkout_id=turn.claim.row_id)
         return None
 
 
@@ -83,7 +83,7 @@ async def _refund(resources: Resources, client: httpx.AsyncClient, turn: Turn) -
         async with asyncio.timeout(CLAIM_SECONDS / 2):
             state = await _provider(resources, client, turn).refund(asking.payback(turn))
     except Exception:  # no answer, nonsense, or credentials that are there no more: asked again
-        log.exception("payment_refund_unknown", checkout_id=turn.claim.checkout_id)
+        log.exception("payment_refund_unknown", checkout_id=turn.claim.row_id)
         state = "unknown"
     async with resources.db.tenant(turn.claim.merchant_id) as session:
         await asking.refunded(session, turn, state)

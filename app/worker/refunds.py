@@ -46,7 +46,7 @@ async def _follow(resources: Resources, client: httpx.AsyncClient, claim: Claim)
             await paying_back.record(session, turn, state)
     except Exception:  # whatever it is, the next one's money does not hang on it
         FAILURES.labels("pay_back").inc()
-        log.exception("payback_turn_failed", refund_id=claim.refund_id)
+        log.exception("payback_turn_failed", refund_id=claim.row_id)
 
 
 async def _ask(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> RefundState:
@@ -63,5 +63,5 @@ async def _ask(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> R
             )
             return await provider.refund(turn.payback)
     except Exception:  # no answer, nonsense, or credentials that are there no more: asked again
-        log.exception("payback_unknown", refund_id=turn.claim.refund_id)
+        log.exception("payback_unknown", refund_id=turn.claim.row_id)
         return "unknown"

@@ -131,7 +131,7 @@ async def test_a_claim_that_ran_out_overwrites_nothing(desk: Desk) -> None:
     checkout = await _at_the_cashier(desk, status="waiting")
     await desk.advance(901)
     async with desk.resources.db.system() as session:
-        claims = [one for one in await asking.claim(session, limit=100, seconds=0) if one.checkout_id == checkout.id]
+        claims = [one for one in await asking.claim(session, limit=100, seconds=0) if one.row_id == checkout.id]
     async with desk.resources.db.tenant(desk.merchant_id) as session:
         turn = await asking.prepare(session, claims[0])
     assert turn is not None

@@ -127,7 +127,7 @@ async def test_a_worker_that_came_late_overwrites_nothing(till: Till, desk: Desk
     refund = await till.refunded(sold, 2_000)
     async with desk.resources.db.system() as session:
         claims = await paying_back.claim(session, limit=100, seconds=0)
-    (claim,) = [one for one in claims if one.refund_id == refund["id"]]
+    (claim,) = [one for one in claims if one.row_id == refund["id"]]
     async with desk.resources.db.tenant(desk.merchant_id) as session:
         turn = await paying_back.prepare(session, claim)
     await _pay_back(desk)

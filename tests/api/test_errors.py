@@ -56,7 +56,7 @@ async def test_a_server_that_takes_no_connection_yet_is_away(
     def refuse() -> None:
         raise refusal
 
-    monkeypatch.setattr(resources.db, "system", refuse)
+    monkeypatch.setattr(resources.db, "glance", refuse)
     answer = await api.get("/v1/campaigns")
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert answer.headers["retry-after"] == "2"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from multiprocessing import get_context
 from typing import Any
 
 from sqlalchemy import select
@@ -15,6 +14,7 @@ from app.cli.output import progress
 from app.kit import ids
 from app.models import Campaign, Commission
 from app.resources import Resources
+from proofs.frame import preloaded
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 from proofs.frame.stage import Stage
@@ -33,7 +33,7 @@ SEED = 20_261_122
 async def run(stage: Stage, quick: bool) -> Finding:
     cases, sample = (QUICK_CASES, QUICK_SAMPLE) if quick else (CASES, SAMPLE)
     score = Score()
-    with get_context("forkserver").Pool(1 if quick else PROCESSES) as pool:
+    with preloaded.context().Pool(1 if quick else PROCESSES) as pool:
         work = pool.map_async(play, range(SEED, SEED + cases // PIECE), 1)
         stored = await store_all(stage.resources, sample)
         for one in await asyncio.to_thread(work.get):

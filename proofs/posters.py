@@ -7,13 +7,13 @@ import io
 import random
 from collections import Counter
 from collections.abc import Iterator
-from multiprocessing import get_context
 
 from PIL import Image
 
 from app.poster import PosterInput, Template, qr, read_back, render
 from app.poster.render import encode, picture
 from proofs import poster_cases
+from proofs.frame import preloaded
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 from proofs.frame.stage import Stage
@@ -27,7 +27,7 @@ WHAT = ("spliced as encoded whole", "read as the link", "read at 40 % and qualit
 
 async def run(_: Stage, quick: bool) -> Finding:
     templates = QUICK_TEMPLATES if quick else TEMPLATES
-    with get_context("spawn").Pool(PROCESSES) as pool:
+    with preloaded.context().Pool(PROCESSES) as pool:
         results = await asyncio.to_thread(pool.map, _posters, range(templates), 1)
     found, faults = Counter[str](), list[str]()
     for held, wrong in results:

@@ -31,6 +31,8 @@ EVENTS, QUICK_EVENTS = 1_000_000, 20_000
 PARTICIPANTS, QUICK_PARTICIPANTS = 5_000, 300
 LEAST_LOAD, QUICK_LEAST_LOAD = 5_000, 400
 PROCESSES = 2
+# What a client thinks between two requests: a quick run shares its cores.
+PAUSE, QUICK_PAUSE = 0.02, 0.06
 PATIENCE = 900
 # From the wipe until the live counters are shown again, found by a worker of its own while events arrive.
 REBUILD_SECONDS = 60.0
@@ -91,7 +93,7 @@ PROOF = Entry("redis-away", run, seconds=PATIENCE, weight=27)
 async def bypass(trial: Trial) -> tuple[dict[str, int], int]:
     """Redis fails, and comes back, while a worker drains and repairs: what was found, zero each, and the requests."""
     scene = await open_scene(trial.stage)
-    traffic = Traffic(scene, trial.addresses, mix=TRACKING)
+    traffic = Traffic(scene, trial.addresses, mix=TRACKING, pause=QUICK_PAUSE if trial.quick else PAUSE)
     async with traffic.flowing():
         for name in MISHAPS * trial.rounds:
             await asyncio.sleep(0.5)

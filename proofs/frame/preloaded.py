@@ -25,7 +25,10 @@ from proofs import sabotage
 PR_SET_PDEATHSIG = 1
 UNPLANTED = 87
 # All that the programs and the sabotages import.
-PRELOAD = ["app.main", "app.worker.__main__", "uvicorn", "proofs.sabotage.catalogue", "proofs.registry"]
+PRELOAD = [
+    *("app.main", "app.worker.__main__", "uvicorn", "proofs.sabotage.catalogue", "proofs.registry"),
+    "proofs.frame.warm",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +85,17 @@ def _take(handed: Any) -> int:
     return number
 
 
+def context() -> Any:
+    """Whoever asks first starts the process that reads all code; it must be told then."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(PRELOAD)
+    return found
+
+
 def fork(order: Order, descriptors: Sequence[int] = ()) -> Forked:
     """`descriptors` are handed on; where the command names one after `--fd`, it is told the new number."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
     handed = {str(number): _Handed(number) for number in descriptors}
-    process = context.Process(target=_run, args=(order, handed))
+    process = context().Process(target=_run, args=(order, handed))
     process.start()
     return Forked(process)
 

@@ -31,6 +31,7 @@ async def test_a_checkout_is_paid_at_the_cashier(
     await page.goto(f"{site}/h5/pay/{checkout.id}")
     await _fits(page)
     await page.get_by_role("button", name="去支付 ¥5,900.00").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("模拟收银台")
     await _fits(page)
     await page.get_by_role("button", name="支付", exact=True).click()
     await expect(page.get_by_role("heading", level=1)).to_have_text("支付成功")
@@ -55,6 +56,7 @@ async def test_wechats_own_script_is_called_once_it_is_there(page: Page, faults:
 
 
 async def _fits(page: Page) -> None:
+    await page.wait_for_load_state()
     assert await page.evaluate("document.documentElement.scrollWidth") <= 375
     for button in await page.locator(".button").all():
         box = await button.bounding_box()

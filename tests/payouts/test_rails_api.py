@@ -50,6 +50,12 @@ async def test_a_key_that_cannot_be_read_is_refused(api: httpx.AsyncClient, key:
     assert answer.json()["errors"][0]["pointer"] == "/private_key"
 
 
+@pytest.mark.parametrize("given", [{"confirms_after_seconds": False}, {"rejects_bps": True}, {"delay_seconds": "5"}])
+async def test_what_is_no_number_is_refused(api: httpx.AsyncClient, given: dict[str, object]) -> None:
+    answer = await api.put("/v1/payout-rails/sandbox", json=given)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
 async def test_credentials_want_the_scope_admin(api: httpx.AsyncClient, merchant: MerchantFixture) -> None:
     key = (await api.post("/v1/api-keys", json={"name": "k", "scopes": ["read", "write", "payouts"]})).json()
     headers = {"Authorization": f"Bearer {key['secret_key']}"}

@@ -17,8 +17,8 @@ Kind = Literal["wechat", "alipay", "sandbox"]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[!-~]+$")]
 Text = Annotated[str, Field(min_length=1, max_length=32)]
 Pem = Annotated[str, Field(min_length=1, max_length=8_000, description="PEM, or the bare base64 of one.")]
-Share = Annotated[int, Field(ge=0, le=10_000)]
-Seconds = Annotated[int, Field(ge=0, le=30 * 86_400)]
+Share = Annotated[int, Field(strict=True, ge=0, le=10_000)]
+Seconds = Annotated[int, Field(strict=True, ge=0, le=30 * 86_400)]
 _PRIVATE = "-----BEGIN PRIVATE KEY-----\nMIIE…\n-----END PRIVATE KEY-----"
 _PUBLIC = "-----BEGIN PUBLIC KEY-----\nMIIB…\n-----END PUBLIC KEY-----"
 

@@ -15,7 +15,7 @@ from app.models import Checkout, Merchant, PaymentProvider
 from app.orders import checkout as checkouts
 from app.orders import checkout_rules as rules
 from app.orders import claims
-from app.orders.claims import Claim as Claim
+from app.orders.claims import Claim
 from app.orders.providers import credentials
 from app.orders.providers.protocol import Notice, Payback, Provider, RefundState, payment_key
 

@@ -14,7 +14,7 @@ from app.kit import clock
 from app.models import Checkout, Merchant, PaymentProvider, Refund
 from app.orders import checkout_rules as rules
 from app.orders import claims
-from app.orders.claims import Claim as Claim
+from app.orders.claims import Claim
 from app.orders.providers import credentials
 from app.orders.providers.protocol import Payback, RefundState, payment_key
 

@@ -8,46 +8,42 @@ import httpx
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api import payments
-from app.kit import clock, logging, outward
+from app.kit import clock, logging
 from app.kit.errors import Conflict
 from app.models import Merchant, SandboxPayment
 from app.orders import asking, paying
 from app.orders import checkout_queries as queries
-from app.orders.asking import Claim, Turn
+from app.orders.asking import Turn
+from app.orders.claims import Claim
 from app.orders.providers import opening, sandbox, sandbox_notices
-from app.orders.providers.protocol import Notice, Provider, RefundState
+from app.orders.providers.protocol import Notice
 from app.resources import Resources
-from app.worker.loop import FAILURES
+from app.worker import turns
 
 log = logging.get(__name__)
-AT_ONCE = 20
-# Longer than all calls of one turn, so that a claim runs out only where its worker died.
-CLAIM_SECONDS = 60
 SETTLED = frozenset({"paid", "failed", "closed"})
 
 
 async def follow_checkouts(resources: Resources) -> int:
     async with resources.db.system() as session:
-        claims = await asking.claim(session, limit=AT_ONCE, seconds=CLAIM_SECONDS)
-    if claims:
-        async with outward.new_client(opening.TIMEOUT) as client, asyncio.TaskGroup() as group:
-            for claim in claims:
-                group.create_task(_follow(resources, client, claim))
+        claims = await asking.claim(session, limit=turns.AT_ONCE, seconds=turns.CLAIM_SECONDS)
+
+    async def follow(client: httpx.AsyncClient, claim: Claim) -> None:
+        await _follow(resources, client, claim)
+
+    await turns.take("follow_checkouts", claims, follow)
     return len(claims)
 
 
 async def _follow(resources: Resources, client: httpx.AsyncClient, claim: Claim) -> None:
-    """One checkout's fault is logged and counted, and keeps no other from its turn; its claim runs out."""
-    try:
+    async with resources.db.tenant(claim.merchant_id) as session:
+        turn = await asking.prepare(session, claim)
+    if turn is not None and turn.refunding:
+        state = await turns.pay_back(resources, client, turn, asking.payback(turn))
         async with resources.db.tenant(claim.merchant_id) as session:
-            turn = await asking.prepare(session, claim)
-        if turn is not None and turn.refunding:
-            await _refund(resources, client, turn)
-        elif turn is not None:
-            await _ask(resources, client, turn)
-    except Exception:  # whatever it is, the next one's money does not hang on it
-        FAILURES.labels("follow_checkouts").inc()
-        log.exception("checkout_turn_failed", checkout_id=claim.row_id)
+            await asking.refunded(session, turn, state)
+    elif turn is not None:
+        await _ask(resources, client, turn)
 
 
 async def _ask(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> None:
@@ -70,41 +66,17 @@ async def _fits(resources: Resources, turn: Turn, notice: Notice) -> bool:
 
 async def _look(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> Notice | None:
     try:
-        async with asyncio.timeout(CLAIM_SECONDS / 2):
-            return await asking.ask(_provider(resources, client, turn), turn)
+        async with asyncio.timeout(turns.CALL_SECONDS):
+            return await asking.ask(turns.provider_of(resources, client, turn), turn)
     except Exception:  # no answer, or nonsense, which is none either
         log.exception("payment_unknown", checkout_id=turn.claim.row_id)
         return None
 
 
-async def _refund(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> None:
-    state: RefundState
-    try:
-        async with asyncio.timeout(CLAIM_SECONDS / 2):
-            state = await _provider(resources, client, turn).refund(asking.payback(turn))
-    except Exception:  # no answer, nonsense, or credentials that are there no more: asked again
-        log.exception("payment_refund_unknown", checkout_id=turn.claim.row_id)
-        state = "unknown"
-    async with resources.db.tenant(turn.claim.merchant_id) as session:
-        await asking.refunded(session, turn, state)
-
-
-def _provider(resources: Resources, client: httpx.AsyncClient, turn: Turn) -> Provider:
-    own = turn.claim.merchant_id
-    return opening.open_provider(
-        turn.kind,
-        merchant_id=own,
-        row=turn.row,
-        client=client,
-        open_session=lambda: resources.db.tenant(own),
-        now=turn.now,
-    )
-
-
 async def notify_late(resources: Resources) -> int:
     """As the cashier: once each, to the address that providers are given. Who misses it is told when it asks."""
     async with resources.db.system() as session:
-        due = await queries.late_payments(session, limit=AT_ONCE)
+        due = await queries.late_payments(session, limit=turns.AT_ONCE)
         found = [await _late_notice(session, row) for row in due]
         for row in due:
             row.notify_at = None

@@ -69,10 +69,13 @@ class Order(TenantRow, Base):
 
 
 class OrderLine(TenantRow, Base):
+    """`named_minor` of what is refunded was refunded by this line's name, the rest is its part of refunds without."""
+
     __tablename__ = "order_lines"
     __table_args__ = (
         merchant_fk("order_id", to="orders.id"),
         CheckConstraint("amount_minor >= 0 AND refunded_minor BETWEEN 0 AND amount_minor", name="amounts"),
+        CheckConstraint("named_minor BETWEEN 0 AND refunded_minor", name="named"),
         Index("uq_order_lines_external", "merchant_id", "order_id", "external_line_id", unique=True),
     )
 
@@ -82,6 +85,7 @@ class OrderLine(TenantRow, Base):
     product: Mapped[str | None] = mapped_column(String(120))
     amount_minor: Mapped[int] = mapped_column(BigInteger)
     refunded_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    named_minor: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Refund(TenantRow, Base):

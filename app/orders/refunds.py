@@ -20,7 +20,8 @@ from app.models import Order, Refund
 from app.orders import clearing, queries, rules
 from app.orders.locks import hold_external_order
 from app.orders.rewarding import order_refunded
-from app.orders.rules import Left, NewLine, NewRefund
+from app.orders.rules import NewLine, NewRefund
+from app.orders.spreading import Standing, spread
 from app.orders.views import order_view
 
 
@@ -119,15 +120,16 @@ async def _claim(
 async def _apply(session: AsyncSession, order: Order, row: Refund, refund: NewRefund, now: datetime) -> None:
     """The caller holds the order's row; nothing is written where it does not fit."""
     lines = await queries.lines_of(session, merchant_id=order.merchant_id, order_id=order.id)
-    left = [Left(line.external_line_id, line.amount_minor - line.refunded_minor) for line in lines]
-    taken = rules.spread(refund, left, currency=order.currency)
+    stands = [Standing(one.external_line_id, one.amount_minor, one.refunded_minor, one.named_minor) for one in lines]
+    taken = spread(refund, stands, currency=order.currency)
     touched = [line for line in lines if line.external_line_id in taken]
     for line in touched:
-        line.refunded_minor += taken[line.external_line_id]
+        line.refunded_minor += taken[line.external_line_id].amount_minor
+        line.named_minor += taken[line.external_line_id].named_minor
     order.refunded_minor += row.amount_minor
     order.status = rules.status_after(order.amount_minor, order.refunded_minor)
     row.status, row.order_id, row.currency = "applied", order.id, order.currency
-    row.lines = [_line(name, amount) for name, amount in taken.items()]
+    row.lines = [_line(name, of_line.amount_minor) for name, of_line in taken.items() if of_line.amount_minor]
     fee_back = clearing.take_fee_back(order)
     await session.flush()
     if order.status == "refunded":

@@ -1,4 +1,4 @@
-"""What an order or a refund must be, and how a refund spreads over lines. Integer minor units."""
+"""What an order or a refund must be. Integer minor units."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class NewOrder:
 
 @dataclass(frozen=True, slots=True)
 class NewRefund:
-    """A refund as it was sent; without `lines` it is spread over what is left of them."""
+    """A refund as it was sent; without `lines` it is spread over all of them."""
 
     external_refund_id: str
     amount_minor: int
@@ -68,14 +68,6 @@ class NewRefund:
         return _digest(order=external_order_id, amount=self.amount_minor, lines=lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What is left to refund of one line."""
-
-    external_line_id: str
-    left_minor: int
-
-
 def _digest(**content: Any) -> bytes:
     return crypto.fingerprint(json.dumps(content, sort_keys=True, ensure_ascii=False))
 
@@ -83,9 +75,9 @@ def _digest(**content: Any) -> bytes:
 def check_order(order: NewOrder, *, currency: str, now: datetime) -> None:
     """Unprocessable for what no campaign in whatever state would take."""
     if order.currency != currency:
-        raise _misfit("currency_mismatch", f"The campaign sells in {currency}.", "/currency")
+        raise misfit("currency_mismatch", f"The campaign sells in {currency}.", "/currency")
     if order.paid_at > now + CLOCK_SKEW:
-        raise _misfit("paid_at_in_future", "An order is reported once it is paid; check the clock.", "/paid_at")
+        raise misfit("paid_at_in_future", "An order is reported once it is paid; check the clock.", "/paid_at")
     if order.lines:
         check_lines(order.lines, order.amount_minor)
 
@@ -93,7 +85,7 @@ def check_order(order: NewOrder, *, currency: str, now: datetime) -> None:
 def check_refund(refund: NewRefund, *, now: datetime) -> None:
     """Unprocessable for what no order would take."""
     if refund.refunded_at is not None and refund.refunded_at > now + CLOCK_SKEW:
-        raise _misfit("refunded_at_in_future", "A refund is reported once it is made; check the clock.", "/refunded_at")
+        raise misfit("refunded_at_in_future", "A refund is reported once it is made; check the clock.", "/refunded_at")
     if refund.lines:
         check_lines(refund.lines, refund.amount_minor)
 
@@ -101,11 +93,11 @@ def check_refund(refund: NewRefund, *, now: datetime) -> None:
 def check_lines(lines: Sequence[NewLine], amount_minor: int) -> None:
     names = [line.external_line_id for line in lines]
     if len(set(names)) < len(names):
-        raise _misfit("line_repeated", "Two lines have the same `external_line_id`.", "/lines")
+        raise misfit("line_repeated", "Two lines have the same `external_line_id`.", "/lines")
     total = sum(line.amount_minor for line in lines)
     if total != amount_minor:
         detail = f"The lines add up to {total}, the amount is {amount_minor} (minor units)."
-        raise _misfit("lines_sum_mismatch", detail, "/lines")
+        raise misfit("lines_sum_mismatch", detail, "/lines")
 
 
 def require_same(known: bytes, sent: bytes, *, noun: str) -> None:
@@ -113,41 +105,6 @@ def require_same(known: bytes, sent: bytes, *, noun: str) -> None:
     if known != sent:
         detail = f"This `external_{noun}_id` came before with other content; nothing was changed."
         raise Conflict(f"external_{noun}_id_reused", detail)
-
-
-def spread(refund: NewRefund, left: Sequence[Left], *, currency: str) -> dict[str, int]:
-    """What the refund takes of each line, by external line id, without those it leaves alone.
-
-    Without lines of its own it is cut in proportion to what is left, by cumulative rounding in the given order; so no
-    line gets more than it has left, and the parts add up to the refund.
-    """
-    if refund.currency not in (None, currency):
-        raise _misfit("currency_mismatch", f"The order was paid in {currency}.", "/currency")
-    total = sum(line.left_minor for line in left)
-    if refund.amount_minor > total:
-        detail = f"Of this order {total} (minor units) are left to refund."
-        raise _misfit("refund_exceeds_paid", detail, "/amount_minor")
-    if refund.lines:
-        return _named(refund, {line.external_line_id: line.left_minor for line in left})
-    parts: dict[str, int] = {}
-    passed = given = 0
-    for line in left:
-        passed += line.left_minor
-        due = refund.amount_minor * passed // total
-        parts[line.external_line_id] = due - given
-        given = due
-    return {name: amount for name, amount in parts.items() if amount}
-
-
-def _named(refund: NewRefund, left: Mapping[str, int]) -> dict[str, int]:
-    for place, line in enumerate(refund.lines):
-        pointer = f"/lines/{place}"
-        if line.external_line_id not in left:
-            raise _misfit("line_not_found", "The order has no such line.", f"{pointer}/external_line_id")
-        if line.amount_minor > left[line.external_line_id]:
-            detail = f"Of this line {left[line.external_line_id]} (minor units) are left to refund."
-            raise _misfit("refund_exceeds_paid", detail, f"{pointer}/amount_minor")
-    return {line.external_line_id: line.amount_minor for line in refund.lines if line.amount_minor}
 
 
 def status_after(amount_minor: int, refunded_minor: int) -> str:
@@ -168,11 +125,11 @@ def to_fulfil(
     if status == "refunded":
         raise Conflict("order_refunded", "Nothing is left of this order to fulfil.")
     if wanted is not None and wanted > now + CLOCK_SKEW:
-        raise _misfit("fulfilled_at_in_future", "An order is fulfilled once it is; check the clock.", "/fulfilled_at")
+        raise misfit("fulfilled_at_in_future", "An order is fulfilled once it is; check the clock.", "/fulfilled_at")
     if wanted is not None and wanted < paid_at:
-        raise _misfit("fulfilled_at_before_payment", f"It was paid at {paid_at.isoformat()}.", "/fulfilled_at")
+        raise misfit("fulfilled_at_before_payment", f"It was paid at {paid_at.isoformat()}.", "/fulfilled_at")
     return True
 
 
-def _misfit(code: str, detail: str, pointer: str) -> Unprocessable:
+def misfit(code: str, detail: str, pointer: str) -> Unprocessable:
     return Unprocessable(code, detail, errors=[FieldError(pointer, code, detail)])

@@ -13,7 +13,8 @@ from app.commissions import budgets, rules
 from app.commissions.matching import level_numbers
 from app.commissions.rules import Invitation, Part, Row
 from app.kit.money import BPS
-from app.orders.rules import Left, NewLine, NewRefund, spread
+from app.orders.rules import NewLine, NewRefund
+from app.orders.spreading import Standing, spread
 
 PAID_AT = datetime(2026, 11, 22, tzinfo=UTC)
 PRODUCTS = (None, "book", "course")
@@ -85,25 +86,43 @@ def _level(dice: random.Random, level: int) -> CommissionLevel:
 
 def _refunds(dice: random.Random, lines: Sequence[NewLine]) -> list[NewRefund]:
     """In parts, of the whole or by line; to the last fen in most cases."""
-    left = {line.external_line_id: line.amount_minor for line in lines}
+    stand = _untouched(lines)
     found: list[NewRefund] = []
     for number in range(dice.randint(1, 6)):
-        open_ = {name: amount for name, amount in left.items() if amount}
-        if not open_:
+        whole = sum(one.amount_minor - one.refunded_minor for one in stand.values())
+        open_ = {
+            name: min(one.amount_minor - one.named_minor, whole)
+            for name, one in stand.items()
+            if one.named_minor < one.amount_minor
+        }
+        if not whole:
             break
         if dice.random() < 0.5:
             name = dice.choice(list(open_))
             part = dice.choice((1, open_[name], dice.randint(1, open_[name])))
             refund = NewRefund(str(number), part, lines=(NewLine(name, part),))
         else:
-            total = sum(open_.values())
-            refund = NewRefund(str(number), dice.choice((1, total, dice.randint(1, total))))
+            refund = NewRefund(str(number), dice.choice((1, whole, dice.randint(1, whole))))
         found.append(refund)
-        taken = spread(refund, [Left(name, amount) for name, amount in left.items()], currency="CNY")
-        left = {name: amount - taken.get(name, 0) for name, amount in left.items()}
-    if dice.random() < 0.7 and any(left.values()):
-        found.append(NewRefund("rest", sum(left.values())))
+        _take(stand, refund)
+    rest = sum(one.amount_minor - one.refunded_minor for one in stand.values())
+    if dice.random() < 0.7 and rest:
+        found.append(NewRefund("rest", rest))
     return found
+
+
+def _untouched(lines: Sequence[NewLine]) -> dict[str, Standing]:
+    return {line.external_line_id: Standing(line.external_line_id, line.amount_minor) for line in lines}
+
+
+def _take(stand: dict[str, Standing], refund: NewRefund) -> dict[str, int]:
+    """What the refund takes of each line, counted in."""
+    found = spread(refund, list(stand.values()), currency="CNY")
+    for name, taken in found.items():
+        one = stand[name]
+        sums = one.refunded_minor + taken.amount_minor, one.named_minor + taken.named_minor
+        stand[name] = Standing(name, one.amount_minor, *sums)
+    return {name: taken.amount_minor for name, taken in found.items()}
 
 
 def check(given: Case, score: Score) -> None:
@@ -184,7 +203,7 @@ def _total(parts: Sequence[Sequence[Part]]) -> int:
 
 def _refund_faults(given: Case, parts: Sequence[Sequence[Part]], score: Score) -> list[str]:
     """Each refund's rows, until nothing is left of some lines or of all."""
-    left = {line.external_line_id: line.amount_minor for line in given.lines}
+    stand = _untouched(given.lines)
     rows = {
         (line.external_line_id, part.level): [Row(part.amount_minor, "held")]
         for line, of_line in zip(given.lines, parts, strict=True)
@@ -193,15 +212,26 @@ def _refund_faults(given: Case, parts: Sequence[Sequence[Part]], score: Score) -
     }
     found = []
     for refund in given.refunds:
-        taken = spread(refund, [Left(name, amount) for name, amount in left.items()], currency="CNY")
-        if sum(taken.values()) != refund.amount_minor or any(left[name] < part for name, part in taken.items()):
+        taken = _take(stand, refund)
+        if sum(taken.values()) != refund.amount_minor or min(taken.values()) < 0:
             found.append("a refund is spread wrongly")
-        left = {name: amount - taken.get(name, 0) for name, amount in left.items()}
+        left = {name: one.amount_minor - one.refunded_minor for name, one in stand.items()}
+        found += ["more of a line than was paid" for _ in [0] if min(left.values()) < 0]
         score.seen["refunds"] += 1
         for line in given.lines:
             if line.external_line_id in taken:
                 found += _reverse(rows, line, left[line.external_line_id], score)
-    return found
+    return found + _cut_otherwise(given, stand)
+
+
+def _cut_otherwise(given: Case, ended: Mapping[str, Standing]) -> list[str]:
+    """The same refunds the other way round, and what names no line at once: the same of each line."""
+    unnamed = sum(refund.amount_minor for refund in given.refunds if not refund.lines)
+    named = [refund for refund in reversed(given.refunds) if refund.lines]
+    again = _untouched(given.lines)
+    for refund in [*([NewRefund("all", unnamed)] if unnamed else []), *named]:
+        _take(again, refund)
+    return ["another end in another order" for _ in [0] if again != ended]
 
 
 def _reverse(rows: dict[tuple[str, int], list[Row]], line: NewLine, left: int, score: Score) -> list[str]:

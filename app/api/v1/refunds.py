@@ -37,7 +37,8 @@ class RefundLineIn(Body):
 
 
 class RefundIn(Body):
-    """Without `lines` the amount is spread over what is left of them."""
+    """Without `lines` the amount is spread over all of them, in proportion to what was not refunded by name. Refunds of
+    one order end alike in whatever order they come; so one by name may move some of what came without."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [PARTIAL, {**PARTIAL, "lines": LINES}]})
 
@@ -59,6 +60,8 @@ class ExternalRefundIn(RefundIn):
 
 
 class RefundLineOut(Answer):
+    """What the refund took of a line."""
+
     external_line_id: str
     amount_minor: int
 

@@ -1,9 +1,10 @@
-"""What a refund takes back: negative rows, before and after payout alike."""
+"""What a refund or a rejection takes back: negative rows, before and after payout alike."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import budget
 from app.commissions import rules
 from app.commissions.books import announce, legs, locked_rows
-from app.commissions.rules import Row
+from app.commissions.rules import Reversal, Row
 from app.db.rows import one_of
 from app.kit import ids
 from app.ledger.rules import Leg
 from app.models import Commission, Order, OrderLine, Refund
+
+Exit = Literal["reversed", "rejected"]
 
 
 async def reverse(
@@ -33,6 +36,7 @@ async def reverse(
     """
     rows = await locked_rows(session, order, [line.id for line in lines])
     taken: list[Commission] = []
+    released: list[Commission] = []
     moves: list[tuple[str, str, int]] = []
     for line in lines:
         of_line = [row for row in rows if row.line_id == line.id]
@@ -47,21 +51,35 @@ async def reverse(
                 continue
             member_id = family[0].member_id
             moves += [(member_id, bucket, amount) for bucket, amount in found.moves.items()]
-            taken.append(_negative(family, found, refund, now))
+            taken.append(take(family, found, refund_id=refund.id, now=now))
+            released += released_by(family, found)
     if taken:
         session.add_all(taken)
         await session.flush()
         back = -sum(row.amount_minor for row in taken)
         await budget.give_back(session, merchant_id=order.merchant_id, campaign_id=order.campaign_id, amount_minor=back)
         await announce(session, "commission.reversed", taken, now=now)
+    if released:
+        await announce(session, "commission.payable", released, now=now)
     return legs(moves)
 
 
-def _negative(family: Sequence[Commission], found: rules.Reversal, refund: Refund, now: datetime) -> Commission:
-    first = next(row for row in family if row.reverses_id is None)
+def take(
+    family: Sequence[Commission],
+    found: Reversal,
+    *,
+    now: datetime,
+    refund_id: str | None = None,
+    exit_: Exit = "reversed",
+) -> Commission:
+    """The negative row, which the caller keeps; the rows of `family`, a commission with all of its negative ones, go
+    where it sends them. `exit_`: how what nets to zero ends."""
+    first = original(family)
     if found.closes:
         for row in family:
-            row.status = "reversed"
+            row.status = exit_
+    if found.releases:
+        first.status = "payable"
     return Commission(
         merchant_id=first.merchant_id,
         id=ids.new("com"),
@@ -76,11 +94,19 @@ def _negative(family: Sequence[Commission], found: rules.Reversal, refund: Refun
         base_minor=first.base_minor,
         rate_bps=first.rate_bps,
         rule_version=first.rule_version,
-        status="reversed" if found.closes else "payable",
+        status=exit_ if found.closes else "payable",
         reverses_id=first.id,
-        refund_id=refund.id,
+        refund_id=refund_id,
         created_at=now,
     )
+
+
+def released_by(family: Sequence[Commission], found: Reversal) -> list[Commission]:
+    return [original(family)] if found.releases else []
+
+
+def original(family: Sequence[Commission]) -> Commission:
+    return next(row for row in family if row.reverses_id is None)
 
 
 async def close_netted(

@@ -9,9 +9,12 @@ from datetime import datetime
 from app.campaigns.document import CommissionRule
 from app.commissions.matching import Offer, Performance, level_numbers, offers
 from app.kit import clock
+from app.kit.errors import Conflict
 from app.kit.money import cumulative_part, share
 
 SPENT = frozenset({"in_payout", "paid"})
+WAITING = frozenset({"pending", "held"})
+REJECTABLE = WAITING | {"payable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,32 +154,60 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """What one refund does to one commission: a negative row of `amount_minor`, and what moves in which bucket.
+    """What takes back (a part of) one commission: a negative row of `amount_minor`, and what moves in which bucket.
 
-    `closes`: the rows now net to zero and all become `reversed`. `moves`: bucket → amount, of the member's accounts.
+    `closes`: the rows now net to zero, and none of them is in a payout. `releases`: they net to zero, but a part of
+    them was paid out; what still waits for its hold becomes payable, to make up for that. `moves`: bucket → amount, of
+    the member's accounts.
     """
 
     amount_minor: int
     closes: bool
     moves: dict[str, int]
+    releases: bool = False
 
 
 def reversal(rows: Sequence[Row], *, line_minor: int, refunded_minor: int) -> Reversal | None:
     """`rows`: the commission and its negative rows so far; `refunded_minor`: of the line, this refund included.
 
     None where nothing is due (yet): rounding is cumulative, so a full refund in any number of parts takes back exactly
-    what was earned. A rejected commission has no money behind it to take back.
+    what was earned. Of a rejected commission nothing is left to take back.
     """
-    if any(row.status == "rejected" for row in rows):
-        return None
     earned = next(row.amount_minor for row in rows if row.amount_minor > 0)
     taken = -sum(row.amount_minor for row in rows if row.amount_minor < 0)
     due = cumulative_part(earned, refunded_minor, line_minor) - taken
-    if due == 0:
-        return None
-    if due < earned - taken or any(row.status in SPENT for row in rows):
+    return _taking(rows, due) if due > 0 else None
+
+
+def require_rejectable(status: str, *, is_correction: bool) -> None:
+    """Conflict with what it is already."""
+    if is_correction:
+        raise Conflict("commission_is_correction", "This row takes back another one, which `reverses` names.")
+    if status not in REJECTABLE:
+        raise Conflict(f"commission_{status}", f"The commission is {status}: too late to reject it.")
+
+
+def rejection(rows: Sequence[Row]) -> Reversal | None:
+    """All that refunds have left of it; None where that is nothing."""
+    left = sum(row.amount_minor for row in rows)
+    return _taking(rows, left) if left else None
+
+
+def _taking(rows: Sequence[Row], due: int) -> Reversal:
+    if due < sum(row.amount_minor for row in rows):
         return Reversal(-due, False, {"payable": -due})
+    if any(row.status in SPENT for row in rows):
+        return _made_up(rows, due)
     moves: dict[str, int] = {}
     for row in rows:
         moves[row.status] = moves.get(row.status, 0) - row.amount_minor
     return Reversal(-due, True, moves)
+
+
+def _made_up(rows: Sequence[Row], due: int) -> Reversal:
+    """What was refunded before was taken from a payout already: left waiting, what it was taken of might never come."""
+    first = next(row for row in rows if row.amount_minor > 0)
+    if first.status not in WAITING:
+        return Reversal(-due, False, {"payable": -due})
+    moves = {first.status: -first.amount_minor, "payable": first.amount_minor - due}
+    return Reversal(-due, False, moves, releases=True)

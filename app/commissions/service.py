@@ -16,6 +16,7 @@ from app.commissions.fulfilment import begin_hold as begin_hold
 from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
 from app.commissions.matching import Performance, level_numbers, tier_reached
+from app.commissions.rejecting import reject as reject
 from app.commissions.rules import Invitation, Part, Standing
 from app.db.writing import write_rows
 from app.kit import ids

@@ -27,6 +27,7 @@ def commission_view(row: Commission) -> dict[str, Any]:
         "reverses": row.reverses_id,
         "refund_id": row.refund_id,
         "withdrawal_id": row.withdrawal_id,
+        "reason": row.reason,
         "metadata": {},
         "created_at": row.created_at,
     }

@@ -83,7 +83,7 @@ CHECKS = {
                           sum(e.amount_minor) FILTER (WHERE t.kind = 'order_refunded') AS refunded,
                           sum(e.amount_minor) FILTER (WHERE t.kind LIKE 'commission%') AS commission,
                           sum(e.amount_minor) FILTER (WHERE t.kind LIKE 'platform_fee%') AS fee,
-                          sum(e.amount_minor) FILTER (WHERE t.kind IN ('order_proceeds', 'proceeds_reversed')) AS rest
+                          sum(e.amount_minor) FILTER (WHERE t.kind LIKE '%proceeds%') AS rest
                    FROM accounts a
                    JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
                    JOIN transactions t ON t.merchant_id = e.merchant_id AND t.id = e.transaction_id

@@ -12,7 +12,8 @@ STATUSES = ("pending", "held", "payable", "in_payout", "paid", "reversed", "reje
 
 class Commission(TenantRow, Base):
     """Cash of one order line, one level, one beneficiary. The amount never changes; a correction is a negative row
-    that names the first in `reverses_id`. Two paid levels at most, by the law and by the constraint."""
+    that names the first in `reverses_id`. Two paid levels at most, by the law and by the constraint. `reason`: why it
+    was rejected."""
 
     __tablename__ = "commissions"
     __table_args__ = (
@@ -67,4 +68,5 @@ class Commission(TenantRow, Base):
     reverses_id: Mapped[str | None] = mapped_column(Id("com"))
     refund_id: Mapped[str | None] = mapped_column(Id("rfd"))
     withdrawal_id: Mapped[str | None] = mapped_column(Id("wdr"))
+    reason: Mapped[str | None] = mapped_column(String(500))
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())

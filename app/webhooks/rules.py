@@ -19,6 +19,7 @@ TYPES = (
     "commission.held",
     "commission.payable",
     "commission.reversed",
+    "commission.rejected",
     "commission.paid",
     "payout.paid",
     "payout.failed",

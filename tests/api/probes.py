@@ -21,6 +21,7 @@ PATH_NAMES = {
     "batch_id": "$bat",
     "campaign_id": "$cmp",
     "checkout_id": "$chk",
+    "commission_id": "$com",
     "delivery_id": "$dlv",
     "endpoint_id": "$whe",
     "job_id": "$job",
@@ -107,6 +108,7 @@ BODIES: dict[str, list[Any]] = {
         }
         for buyer, place in (("participant_id", "$ptc2"), ("member_id", "$mbr"))
     ],
+    "POST /v1/commissions/{commission_id}/reject": [{"reason": "x", "user_id": "$usr2"}],
     "POST /v1/orders/{order_id}/fulfil": [{}],
     "POST /v1/orders/{order_id}/refunds": [{"external_refund_id": "$new", "amount_minor": 1}],
     "PATCH /v1/participants/{participant_id}": [{"poster_template_id": "$tpl"}],

@@ -39,7 +39,8 @@ def test_a_paid_commission_is_never_closed_but_owed_back() -> None:
 
 
 def test_a_rejected_commission_has_nothing_to_take_back() -> None:
-    assert reversal([Row(1_770, "rejected")], line_minor=5_900, refunded_minor=5_900) is None
+    rows = [Row(1_770, "rejected"), Row(-1_770, "rejected")]
+    assert reversal(rows, line_minor=5_900, refunded_minor=5_900) is None
 
 
 def test_a_step_too_small_to_matter_makes_no_row() -> None:

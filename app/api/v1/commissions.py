@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from app.api.deps import PageDep, TenantDep
 from app.api.router import make_router
-from app.api.schemas import Answer, ListAnswer, type_id
-from app.commissions import queries
+from app.api.schemas import Answer, Body, ListAnswer, type_id
+from app.commissions import queries, service
 from app.commissions.views import commission_view
 from app.referrals.queries import get_participant
 
@@ -18,7 +18,7 @@ Status = Literal["pending", "held", "payable", "in_payout", "paid", "reversed", 
 
 
 class CommissionOut(Answer):
-    """`amount_minor` never changes. A refund adds a negative row that names the first in `reverses`."""
+    """`amount_minor` never changes. A refund or a rejection adds a negative row that names the first in `reverses`."""
 
     id: str
     object: Literal["commission"]
@@ -38,9 +38,23 @@ class CommissionOut(Answer):
     reverses: str | None
     refund_id: str | None
     withdrawal_id: str | None
+    reason: Annotated[str | None, Field(description="Why it was rejected.")]
     metadata: dict[str, Any]
     created_at: datetime
     livemode: bool
+
+
+class RejectIn(Body):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"reason": "The buyer is the promoter's own.", "user_id": "usr_01h2xcejqtf2nbrexx3vqjhp41"}]
+        }
+    )
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    user_id: Annotated[
+        Annotated[str, type_id("usr")] | None, Field(description="Without it the API key is written down.")
+    ] = None
 
 
 @router.get("/commissions", response_model=ListAnswer[CommissionOut])
@@ -68,3 +82,17 @@ async def list_own(
     wanted = {"beneficiary_id": participant.id, "status": status}
     found = await queries.find_page(tenant.session, **own, query=page, equals=wanted)
     return tenant.show_page(found, commission_view)
+
+
+@router.post("/commissions/{commission_id}/reject", response_model=CommissionOut)
+async def reject(commission_id: str, body: RejectIn, tenant: TenantDep) -> dict[str, Any]:
+    """Refuse a commission that is pending, held or payable: what refunds left of it is the merchant's again."""
+    rejected = await service.reject(
+        tenant.session,
+        merchant_id=tenant.merchant_id,
+        commission_id=commission_id,
+        reason=body.reason,
+        actor=body.user_id or tenant.key_id,
+        now=tenant.now,
+    )
+    return tenant.show(commission_view(rejected))

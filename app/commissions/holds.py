@@ -13,7 +13,7 @@ from app.commissions.books import announce
 from app.db.types import Id
 from app.kit import ids
 from app.ledger import service as ledger
-from app.models import Commission
+from app.models import Commission, CommissionHold
 from app.webhooks import queries as webhooks
 
 EVENT = "commission.payable"
@@ -21,20 +21,29 @@ EVENT = "commission.payable"
 TOLD, UNTOLD = 500, 100_000
 
 _TURN = "hashtextextended('settle:' || :merchant_id, 0)"
-_TRY_TURN = text(f"SELECT pg_try_advisory_xact_lock({_TURN})")
+# Batches are of any size, down to one: a plan for the one size is a bad one for the other, and large ones are sorted
+# in memory.
+_TRY_TURN = text(f"""
+    SELECT pg_try_advisory_xact_lock({_TURN}), set_config('plan_cache_mode', 'force_custom_plan', true),
+           set_config('jit', 'off', true), set_config('work_mem', '64MB', true)
+""")
 _WAIT_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})")
 
 # What is still held, now that its members' accounts are locked: rows, one movement, and a leg for each account.
 _RELEASE = (
     text("""
     WITH due AS MATERIALIZED (
-        SELECT id FROM commissions
-        WHERE merchant_id = :merchant_id AND status = 'held' AND hold_until <= :now AND currency = :currency
+        SELECT hold_until, commission_id FROM commission_holds
+        WHERE merchant_id = :merchant_id AND hold_until <= :now AND currency = :currency
               AND member_id = ANY (:members)
-        ORDER BY hold_until, id LIMIT :most),
+        ORDER BY hold_until, commission_id LIMIT :most),
+    ended AS (
+        DELETE FROM commission_holds h USING due
+        WHERE h.merchant_id = :merchant_id AND h.hold_until = due.hold_until
+              AND h.commission_id = due.commission_id),
     released AS (
         UPDATE commissions c SET status = 'payable' FROM due
-        WHERE c.merchant_id = :merchant_id AND c.id = due.id AND c.status = 'held'
+        WHERE c.merchant_id = :merchant_id AND c.id = due.commission_id AND c.status = 'held'
         RETURNING c.id, c.member_id, c.amount_minor),
     moved AS (SELECT member_id, sum(amount_minor)::bigint AS amount_minor FROM released GROUP BY member_id),
     opened AS (
@@ -100,14 +109,15 @@ async def count_due(session: AsyncSession, *, merchant_id: str, now: datetime) -
 
 
 def _due(merchant_id: str, now: datetime) -> Select[tuple[str, str]]:
-    return select(Commission.member_id, Commission.currency).where(
-        Commission.merchant_id == merchant_id, Commission.status == "held", Commission.hold_until <= now
+    return select(CommissionHold.member_id, CommissionHold.currency).where(
+        CommissionHold.merchant_id == merchant_id, CommissionHold.hold_until <= now
     )
 
 
 def _owners(merchant_id: str, now: datetime, *, limit: int | None = None) -> Select[tuple[str, str]]:
     """Whose are those that are due first."""
-    oldest = _due(merchant_id, now).order_by(Commission.hold_until, Commission.id).limit(limit).subquery()
+    in_order = _due(merchant_id, now).order_by(CommissionHold.hold_until, CommissionHold.commission_id)
+    oldest = in_order.limit(limit).subquery()
     return select(oldest.c.member_id, oldest.c.currency).distinct()
 
 

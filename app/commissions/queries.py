@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.commissions.matching import Performance
 from app.db.pages import Page, PageQuery, fetch_page
 from app.db.rows import one_of
-from app.models import Commission, Merchant, Order
+from app.models import Commission, CommissionHold, Merchant, Order
 
 
 async def performance(
@@ -65,8 +65,8 @@ async def find_page(
 async def due_merchants(session: AsyncSession, *, now: datetime, limit: int) -> list[tuple[str, datetime]]:
     """Whose holds have ended, with their own clock's time; asked as *system*, `now` is the real one."""
     own_now = literal(now) + Merchant.clock_offset_seconds * literal(timedelta(seconds=1))
-    due = select(Commission.id).where(
-        Commission.merchant_id == Merchant.id, Commission.status == "held", Commission.hold_until <= own_now
+    due = select(CommissionHold.commission_id).where(
+        CommissionHold.merchant_id == Merchant.id, CommissionHold.hold_until <= own_now
     )
     statement = select(Merchant.id, own_now).where(due.exists()).order_by(Merchant.id).limit(limit)
     return [(merchant_id, instant) for merchant_id, instant in await session.execute(statement)]

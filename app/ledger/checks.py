@@ -50,6 +50,13 @@ CHECKS = {
             ON c.merchant_id = a.merchant_id AND c.member_id = a.member_id AND c.kind = a.kind
                AND c.currency = a.currency
         WHERE coalesce(a.balance_minor, 0) <> coalesce(c.total, 0)""",
+    "held_commission_has_the_end_of_its_hold": """
+        SELECT c.merchant_id, 'com' AS prefix, c.id AS subject, '' AS detail, c.currency,
+               c.amount_minor AS expected, 0 AS found
+        FROM earnings c
+        WHERE c.status = 'held' AND c.hold_until IS NOT NULL AND NOT EXISTS (
+            SELECT FROM commission_holds h WHERE h.merchant_id = c.merchant_id AND h.hold_until = c.hold_until
+                AND h.commission_id = c.id)""",
     "refunds_take_back_no_more_than_was_earned": """
         SELECT merchant_id, 'com' AS prefix, coalesce(reverses_id, id) AS subject, '' AS detail, currency,
                0 AS expected, sum(amount_minor) AS found

@@ -4,7 +4,7 @@ from app.db.base import Base
 from app.db.outbox import OutboxEvent
 from app.models.campaigns import Campaign, CampaignChannel, CampaignRule
 from app.models.checkouts import Checkout, PaymentNotice, PaymentProvider, SandboxPayment
-from app.models.commissions import Commission
+from app.models.commissions import Commission, CommissionHold
 from app.models.jobs import Job, JobPoster
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import AvatarFetch, Member
@@ -56,6 +56,7 @@ __all__ = [
     "CampaignRule",
     "Checkout",
     "Commission",
+    "CommissionHold",
     "CounterRepair",
     "EventKey",
     "IdempotencyKey",

@@ -13,7 +13,10 @@ STATUSES = ("pending", "held", "payable", "in_payout", "paid", "reversed", "reje
 class Commission(TenantRow, Base):
     """Cash of one order line, one level, one beneficiary. The amount never changes; a correction is a negative row
     that names the first in `reverses_id`. Two paid levels at most, by the law and by the constraint. `reason`: why it
-    was rejected."""
+    was rejected.
+
+    No index reads `status`, and half of each page is left free: a settlement then writes the rows and no index.
+    """
 
     __tablename__ = "commissions"
     __table_args__ = (
@@ -45,10 +48,15 @@ class Commission(TenantRow, Base):
             postgresql_where=text("reverses_id IS NOT NULL"),
         ),
         Index("ix_commissions_order", "merchant_id", "order_id"),
-        Index("ix_commissions_member", "merchant_id", "member_id", "status"),
+        # By the withdrawal, null as long as there is none: what is not paid out is found by member without the status.
+        Index("ix_commissions_member", "merchant_id", "member_id", "withdrawal_id"),
         Index("ix_commissions_beneficiary", "merchant_id", "beneficiary_id", "id"),
-        Index("ix_commissions_withdrawal", "merchant_id", "withdrawal_id"),
-        Index("ix_commissions_hold", "merchant_id", "hold_until", postgresql_where=text("status = 'held'")),
+        Index(
+            "ix_commissions_withdrawal",
+            "merchant_id",
+            "withdrawal_id",
+            postgresql_where=text("withdrawal_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[str] = mapped_column(Id("com"), primary_key=True)
@@ -70,3 +78,17 @@ class Commission(TenantRow, Base):
     withdrawal_id: Mapped[str | None] = mapped_column(Id("wdr"))
     reason: Mapped[str | None] = mapped_column(String(500))
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class CommissionHold(TenantRow, Base):
+    """What is held, in the order in which its holds end: a row for each commission with status *held*.
+
+    The database writes it with the commission; a settlement deletes those that it releases.
+    """
+
+    __tablename__ = "commission_holds"
+
+    hold_until: Mapped[Instant] = mapped_column(primary_key=True)
+    commission_id: Mapped[str] = mapped_column(Id("com"), primary_key=True)
+    member_id: Mapped[str] = mapped_column(Id("mbr"))
+    currency: Mapped[str] = mapped_column(CHAR(3))

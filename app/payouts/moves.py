@@ -47,7 +47,7 @@ _TAKE = text("""
     sums AS (
         SELECT c.member_id FROM wanted
         JOIN commissions c ON c.merchant_id = :merchant_id AND c.member_id = wanted.member_id
-            AND c.currency = :currency AND c.status = 'payable'
+            AND c.currency = :currency AND c.status = 'payable' AND c.withdrawal_id IS NULL
         JOIN ledger_accounts a ON a.merchant_id = :merchant_id AND a.member_id = wanted.member_id
             AND a.currency = :currency AND a.kind = 'member_payable'
         WHERE NOT EXISTS (
@@ -59,7 +59,7 @@ _TAKE = text("""
         UPDATE commissions c SET status = 'in_payout', withdrawal_id = wanted.id
         FROM wanted JOIN sums USING (member_id)
         WHERE c.merchant_id = :merchant_id AND c.member_id = wanted.member_id AND c.currency = :currency
-            AND c.status = 'payable'
+            AND c.status = 'payable' AND c.withdrawal_id IS NULL
         RETURNING wanted.id, c.amount_minor)
     INSERT INTO withdrawals (merchant_id, id, member_id, payee_account_id, amount_minor, fee_minor, fee_bearer,
         currency, status, created_at)

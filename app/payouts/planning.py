@@ -86,7 +86,7 @@ _STANDINGS = (
     FROM unnest(:members) AS wanted (member_id)
     LEFT JOIN LATERAL (SELECT sum(amount_minor)::bigint AS total FROM commissions
         WHERE merchant_id = :merchant_id AND member_id = wanted.member_id AND currency = :currency
-            AND status = 'payable') c ON true
+            AND status = 'payable' AND withdrawal_id IS NULL) c ON true
     LEFT JOIN ledger_accounts a ON a.merchant_id = :merchant_id AND a.member_id = wanted.member_id
         AND a.currency = :currency AND a.kind = 'member_payable'
     LEFT JOIN LATERAL (SELECT id FROM payee_accounts

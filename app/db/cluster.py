@@ -18,7 +18,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.db.direct import DirectRedis
-from app.db.packing import pack_in_c
 from app.kit.redis_urls import ClusterUrl
 
 T = TypeVar("T")
@@ -103,7 +102,7 @@ class Cluster(Redis):
     def _node(self, address: Address) -> Redis:
         node = self._nodes.get(address)
         if node is None:
-            node = self._nodes[address] = pack_in_c(DirectRedis(host=address[0], port=address[1], **self._options))
+            node = self._nodes[address] = DirectRedis(host=address[0], port=address[1], **self._options)
         return node
 
     async def _read_owners(self) -> None:

@@ -11,14 +11,13 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from app.db.cluster import Cluster
 from app.db.direct import DirectRedis
-from app.db.packing import pack_in_c
 from app.kit import redis_urls
 
 
 def connect_redis(url: str) -> Redis:
     """Opens nothing yet. ValueError where the URL is none."""
     cluster = redis_urls.parse(url)
-    return pack_in_c(DirectRedis.from_url(url, **_options())) if cluster is None else Cluster(cluster, **_options())
+    return DirectRedis.from_url(url, **_options()) if cluster is None else Cluster(cluster, **_options())
 
 
 def _options() -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Group commit: while one batch is on its way new events gather, and leave together when it is acknowledged.
+"""Group commit: while batches are on their way new events gather, and leave together when one is acknowledged.
 
-No timer: an idle server sends at once, a busy one sends more at a time. A batch costs Redis' answer and some hundred
-microseconds of ours however small it is: as long as every turn of the loop brings further events, a small one waits.
+No timer: an idle server sends at once, a busy one sends more at a time. There are a few lanes with one batch each. With
+a single one server and store would take turns: everybody waits for the batch, then everybody is answered, and comes
+again. So a batch that has enough is closed as long as a lane is free, and what comes behind it takes the next.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from app.tracking import metrics
 from app.tracking.hits import Hit
 
 MOST_EVENTS = 1_000
-WORTH_SENDING = 16
+LANES = 3
+# A batch costs Redis' answer and some of our time however small it is: as long as every turn of the loop brings further
+# events, one that is not worth it waits.
+WORTH_SENDING, ENOUGH = 16, 32
 # With both stores silent no more of them wait: each takes seconds then, and whoever comes must not wait for all.
 MOST_BATCHES = 64
 
@@ -48,12 +52,12 @@ class _Batch:
 
 
 class Batcher:
-    """`record` gets one batch at a time, of one caller's events or of many callers'."""
+    """`record` gets one caller's events or many callers', and some batches at once."""
 
     def __init__(self, record: Record) -> None:
         self._record = record
         self._waiting: deque[_Batch] = deque()
-        self._sender: asyncio.Task[None] | None = None
+        self._senders: set[asyncio.Task[None]] = set()
 
     def put(self, hits: Sequence[Hit], tell: Tell) -> None:
         """Hand in what is to be recorded; `tell` is called when that is done, or given up."""
@@ -77,35 +81,45 @@ class Batcher:
 
     async def close(self) -> None:
         """Wait until what was handed in is recorded or given up."""
-        if self._sender is not None:
-            await asyncio.wait([self._sender])
+        while self._senders:
+            await asyncio.wait(self._senders)
 
     def _room_for(self, events: int) -> _Batch | None:
         """The batch that gathers; another one behind it where these would be too many."""
-        if self._waiting and len(self._waiting[-1].hits) + events <= MOST_EVENTS:
+        has_lane = len(self._senders) < LANES
+        if self._waiting and len(self._waiting[-1].hits) + events <= (ENOUGH if has_lane else MOST_EVENTS):
             return self._waiting[-1]
         if len(self._waiting) >= MOST_BATCHES:
             return None
         batch = _Batch()
         self._waiting.append(batch)
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send_all())
+        if has_lane:
+            sender = asyncio.create_task(self._send_all())
+            self._senders.add(sender)
+            sender.add_done_callback(self._has_ended)
         return batch
 
     async def _send_all(self) -> None:
+        """One lane, as long as somebody waits."""
         loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                await _gathered(self._waiting[0].hits)
-                batch, new = self._waiting.popleft(), None
-                try:
-                    new = await self._send(batch.hits)
-                finally:
-                    # A turn later: the next batch is on its way to the store meanwhile.
-                    loop.call_soon(batch.tell, new)
-        finally:  # also where this task is cancelled: nobody may wait for what does not come
-            while self._waiting:
-                loop.call_soon(self._waiting.popleft().tell, None)
+        while self._waiting:
+            await _gathered(self._waiting[0].hits)
+            if not self._waiting:
+                break  # another lane took it
+            batch, new = self._waiting.popleft(), None
+            try:
+                new = await self._send(batch.hits)
+            finally:
+                # A turn later: the next batch is on its way to the store meanwhile.
+                loop.call_soon(batch.tell, new)
+        # At once, and not when the loop comes to it: who comes next must not wait for this lane.
+        self._senders.remove(asyncio.current_task())  # type: ignore[arg-type]  # there is one
+
+    def _has_ended(self, sender: asyncio.Task[None]) -> None:
+        """By itself or, where the process ends, cancelled: nobody may wait for what does not come."""
+        self._senders.discard(sender)
+        while self._waiting and not self._senders:
+            self._waiting.popleft().tell(None)
 
     async def _send(self, hits: list[Hit]) -> News | None:
         metrics.BATCH.observe(len(hits))

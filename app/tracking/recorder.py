@@ -97,6 +97,8 @@ class Recorder:
             return await fallback.record(self._db, hits)
 
     def _bypass(self, error: Exception) -> None:
+        if self.bypasses_redis:
+            return  # since a batch that was on its way beside this one
         log.warning("redis_bypassed", shard=self._shard, error=repr(error))
         metrics.BREAKER_OPEN.labels(self._shard).set(1)
         metrics.BYPASSES.labels(self._shard).inc()

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.tracking import batcher as batching
-from app.tracking.batcher import MOST_EVENTS, Batcher, NotRecordedError
+from app.tracking.batcher import ENOUGH, LANES, MOST_EVENTS, Batcher, NotRecordedError
 from app.tracking.hits import Hit, Target
 
 TARGET = Target(UUID(int=1), UUID(int=2), UUID(int=3))
@@ -44,7 +44,8 @@ async def test_an_idle_batcher_sends_at_once() -> None:
     assert store.batches == [1]
 
 
-async def test_what_comes_during_a_batch_leaves_together_after_it() -> None:
+async def test_what_comes_during_a_batch_leaves_together_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LANES", 1)
     store = Store()
     store.open.clear()
     batcher = Batcher(store.record)
@@ -61,7 +62,45 @@ async def test_what_comes_during_a_batch_leaves_together_after_it() -> None:
     assert store.most_at_once == 1
 
 
-async def test_a_batch_has_at_most_so_many_events_and_splits_no_caller() -> None:
+async def test_a_batch_that_has_enough_takes_another_lane_and_the_last_one_gathers() -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    callers = [asyncio.create_task(batcher.add([hit(number)])) for number in range(10 * ENOUGH)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert store.batches == [ENOUGH, ENOUGH, 8 * ENOUGH]
+    late = [asyncio.create_task(batcher.add([hit(number)])) for number in range(2 * ENOUGH)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert store.at_once == LANES
+    store.open.set()
+    for caller in (callers, late):
+        assert [await each for each in caller] == [[number % 2 == 0] for number in range(len(caller))]
+    assert store.batches == [ENOUGH, ENOUGH, 8 * ENOUGH, 2 * ENOUGH]
+
+
+async def test_who_comes_when_the_last_lane_has_just_ended_is_sent() -> None:
+    store = Store()
+    batcher = Batcher(store.record)
+    answers: list[list[bool] | None] = []
+    enough = asyncio.Event()
+
+    def again(new: list[bool] | None) -> None:
+        answers.append(new)
+        if len(answers) < 50:
+            batcher.put([hit(len(answers))], again)
+        else:
+            enough.set()
+
+    batcher.put([hit(0)], again)
+    await enough.wait()
+    assert answers == [[number % 2 == 0] for number in range(50)]
+    await batcher.close()
+
+
+async def test_a_batch_has_at_most_so_many_events_and_splits_no_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LANES", 1)
     store = Store()
     batcher = Batcher(store.record)
     each = [hit(number) for number in range(MOST_EVENTS * 2 // 5)]
@@ -131,7 +170,8 @@ async def test_closing_waits_for_what_is_on_its_way() -> None:
     assert await caller == [True]
 
 
-async def test_nobody_waits_for_a_sender_that_was_cancelled() -> None:
+async def test_nobody_waits_for_senders_that_were_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LANES", 1)
     store = Store()
     store.open.clear()
     batcher = Batcher(store.record)

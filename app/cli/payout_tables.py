@@ -42,7 +42,7 @@ def show_plan(plan: dict[str, Any]) -> None:
     fees = f", fees of {yuan(plan['fees_minor'])}" if plan["fees_minor"] else ""
     say(f"{plan['count']} payouts, {yuan(plan['total_minor'])} {plan['currency']} in all{fees}.")
     if (available := plan["available_minor"]) is not None:
-        short = plan["total_minor"] - available
+        short = plan["total_minor"] + plan["fees_minor"] - available
         say(f"Of the funds {yuan(available)} is available{f': {yuan(short)} too little' if short > 0 else ''}.")
     if plan["requested_before"]:
         say(f"Asked for before {clock.shanghai(plan['requested_before']):%Y-%m-%d %H:%M} in China.")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
@@ -16,7 +16,7 @@ from app.commissions.rules import Reversal, Row
 from app.db.rows import one_of
 from app.kit import ids
 from app.ledger.rules import Leg
-from app.models import Commission, Order, OrderLine, Refund
+from app.models import Commission, CommissionHold, Order, OrderLine, Refund
 
 Exit = Literal["reversed", "rejected"]
 
@@ -59,8 +59,7 @@ async def reverse(
         back = -sum(row.amount_minor for row in taken)
         await budget.give_back(session, merchant_id=order.merchant_id, campaign_id=order.campaign_id, amount_minor=back)
         await announce(session, "commission.reversed", taken, now=now)
-    if released:
-        await announce(session, "commission.payable", released, now=now)
+    await release(session, released, now=now)
     return legs(moves)
 
 
@@ -103,6 +102,15 @@ def take(
 
 def released_by(family: Sequence[Commission], found: Reversal) -> list[Commission]:
     return [original(family)] if found.releases else []
+
+
+async def release(session: AsyncSession, rows: Sequence[Commission], *, now: datetime) -> None:
+    """They are payable before their hold has ended, which is over with it; they are written already."""
+    if not rows:
+        return
+    mine = CommissionHold.commission_id.in_([row.id for row in rows])
+    await session.execute(delete(CommissionHold).where(CommissionHold.merchant_id == rows[0].merchant_id, mine))
+    await announce(session, "commission.payable", rows, now=now)
 
 
 def original(family: Sequence[Commission]) -> Commission:

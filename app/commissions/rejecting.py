@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import budget
 from app.commissions import rules
 from app.commissions.books import announce, legs
-from app.commissions.claw_back import take
+from app.commissions.claw_back import release, released_by, take
 from app.commissions.rules import Row
 from app.db.rows import get_row
 from app.kit import ids
@@ -53,6 +53,7 @@ async def reject(
         session, merchant_id=merchant_id, campaign_id=found.campaign_id, amount_minor=-taking.amount_minor
     )
     await _post(session, found, taking.moves, now)
+    await release(session, released_by(family, taking), now=now)
     await announce(session, "commission.rejected", [found], now=now)
     return found
 

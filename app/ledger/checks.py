@@ -10,7 +10,10 @@ SCOPE = """
          earnings AS NOT MATERIALIZED (
              SELECT * FROM commissions WHERE :everyone OR merchant_id = :merchant_id),
          sales AS NOT MATERIALIZED (
-             SELECT * FROM orders WHERE :everyone OR merchant_id = :merchant_id)
+             SELECT * FROM orders WHERE :everyone OR merchant_id = :merchant_id),
+         fees AS NOT MATERIALIZED (
+             SELECT * FROM withdrawals
+             WHERE status = 'paid' AND fee_minor > 0 AND (:everyone OR merchant_id = :merchant_id))
 """
 
 COUNTS = """
@@ -43,9 +46,8 @@ CHECKS = {
                    FROM (SELECT merchant_id, member_id, status, currency, amount_minor FROM earnings
                          WHERE status IN ('pending', 'held', 'payable', 'in_payout', 'paid')
                          UNION ALL
-                         SELECT merchant_id, member_id, status, currency, -fee_minor FROM withdrawals
-                         WHERE status = 'paid' AND fee_bearer = 'payee' AND (:everyone OR merchant_id = :merchant_id)
-                        ) less_fees
+                         SELECT merchant_id, member_id, 'paid', currency, -fee_minor FROM fees
+                         WHERE fee_bearer = 'payee') less_fees
                    GROUP BY merchant_id, member_id, status, currency) c
             ON c.merchant_id = a.merchant_id AND c.member_id = a.member_id AND c.kind = a.kind
                AND c.currency = a.currency
@@ -137,6 +139,9 @@ CHECKS = {
               SELECT merchant_id, currency, 'merchant_proceeds', -amount_minor, 0
               FROM earnings WHERE status <> 'rejected'
               UNION ALL
+              SELECT merchant_id, currency, 'merchant_proceeds', -fee_minor, 0
+              FROM fees WHERE fee_bearer = 'merchant'
+              UNION ALL
               SELECT a.merchant_id, a.currency, a.kind, 0, e.amount_minor
               FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
               WHERE a.kind IN ('merchant_sales', 'platform_fee', 'merchant_proceeds')) both_sides
@@ -154,6 +159,24 @@ CHECKS = {
               FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
               WHERE a.kind = 'customer_payments') both_sides
         GROUP BY merchant_id, currency HAVING sum(expected) <> sum(found)""",
+    "payout_fees_are_what_was_charged": """
+        SELECT merchant_id, 'mch' AS prefix, merchant_id AS subject, '' AS detail, currency,
+               sum(expected) AS expected, sum(found) AS found
+        FROM (SELECT merchant_id, currency, fee_minor AS expected, 0 AS found FROM fees
+              UNION ALL
+              SELECT a.merchant_id, a.currency, 0, e.amount_minor
+              FROM accounts a JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+              WHERE a.kind = 'payout_fees') both_sides
+        GROUP BY merchant_id, currency HAVING sum(expected) <> sum(found)""",
+    "what_was_put_aside_leaves_whole": """
+        SELECT a.merchant_id, 'txn' AS prefix, (array_agg(t.id ORDER BY e.number DESC))[1] AS subject,
+               t.reference AS detail, a.currency, 0 AS expected, sum(e.amount_minor) AS found
+        FROM accounts a
+        JOIN entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
+        JOIN transactions t ON t.merchant_id = e.merchant_id AND t.id = e.transaction_id
+        WHERE a.kind = 'merchant_funds_reserved'
+        GROUP BY a.merchant_id, t.reference, a.currency
+        HAVING sum(e.amount_minor) <> 0 AND bool_or(e.amount_minor < 0)""",
     # What a buyer gets back may be paid out already: that is a debt to the funds, and not what they were made to bear.
     "funds_are_not_overdrawn": """
         SELECT a.merchant_id, 'mch' AS prefix, a.merchant_id AS subject, a.kind AS detail, a.currency,

@@ -141,18 +141,18 @@ async def reserve(
 
 
 async def release(
-    session: AsyncSession, *, merchant_id: str, currency: str, amounts: Mapping[str, int], occurred_at: datetime
+    session: AsyncSession, *, merchant_id: str, currency: str, references: Iterable[str], occurred_at: datetime
 ) -> None:
     """Nothing is paid: what was reserved under these references is available again. Others are left alone."""
-    mine = await _reserved(session, merchant_id, amounts)
+    mine = await _reserved(session, merchant_id, references)
     await _move(session, merchant_id, "funds_released", _RELEASE, currency, mine, occurred_at)
 
 
 async def spend(
-    session: AsyncSession, *, merchant_id: str, currency: str, amounts: Mapping[str, int], occurred_at: datetime
+    session: AsyncSession, *, merchant_id: str, currency: str, references: Iterable[str], occurred_at: datetime
 ) -> None:
     """Paid: what was reserved under these references has left. Others are left alone: nothing was reserved for them."""
-    mine = await _reserved(session, merchant_id, amounts)
+    mine = await _reserved(session, merchant_id, references)
     await _move(session, merchant_id, "funds_spent", _SPEND, currency, mine, occurred_at)
 
 
@@ -176,18 +176,23 @@ async def _move(
         )
 
 
-async def _reserved(session: AsyncSession, merchant_id: str, amounts: Mapping[str, int]) -> dict[str, int]:
-    found = await _known(session, merchant_id, "funds_reserved", amounts)
-    return {reference: amounts[reference] for reference in found}
-
-
-async def _known(session: AsyncSession, merchant_id: str, kind: str, references: Iterable[str]) -> list[str]:
-    statement = select(LedgerTransaction.reference).where(
-        LedgerTransaction.merchant_id == merchant_id,
-        LedgerTransaction.kind == kind,
-        one_of(LedgerTransaction.reference, references),
+async def _reserved(session: AsyncSession, merchant_id: str, references: Iterable[str]) -> dict[str, int]:
+    """By reference, as it was put aside: what things cost may have been reckoned otherwise then."""
+    statement = (
+        select(LedgerTransaction.reference, LedgerEntry.amount_minor)
+        .join(
+            LedgerEntry,
+            (LedgerEntry.merchant_id == LedgerTransaction.merchant_id)
+            & (LedgerEntry.transaction_id == LedgerTransaction.id),
+        )
+        .where(
+            LedgerTransaction.merchant_id == merchant_id,
+            LedgerTransaction.kind == "funds_reserved",
+            one_of(LedgerTransaction.reference, references),
+            LedgerEntry.amount_minor > 0,
+        )
     )
-    return list(await session.scalars(statement))
+    return dict((await session.execute(statement)).tuples().all())
 
 
 async def _amount(session: AsyncSession, merchant_id: str, kind: str, reference: str) -> tuple[int, str]:

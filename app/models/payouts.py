@@ -104,6 +104,11 @@ class Withdrawal(TenantRow, Base):
         return self.fee_minor if self.fee_bearer == "payee" else 0
 
     @property
+    def borne_minor(self) -> int:
+        """What the payout costs the merchant besides."""
+        return self.fee_minor - self.withheld_minor
+
+    @property
     def net_minor(self) -> int:
         """What goes out to the payee."""
         return self.amount_minor - self.withheld_minor

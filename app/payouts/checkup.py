@@ -74,7 +74,10 @@ _WAITS = (
         "the merchant: top up",
         """SELECT b.id AS subject, b.created_at AS since, b.total_minor AS amount FROM payout_batches b
         JOIN merchants m ON m.id = b.merchant_id AND m.funding = 'prepaid'
-        WHERE b.merchant_id = :merchant_id AND b.status = 'built' AND b.created_at < :before AND b.total_minor > (
+        WHERE b.merchant_id = :merchant_id AND b.status = 'built' AND b.created_at < :before AND b.total_minor + (
+            SELECT coalesce(sum(w.fee_minor), 0) FROM payouts p
+            JOIN withdrawals w ON w.merchant_id = p.merchant_id AND w.id = p.withdrawal_id
+            WHERE p.merchant_id = b.merchant_id AND p.batch_id = b.id AND p.status NOT IN ('failed', 'cancelled')) > (
             SELECT coalesce(sum(CASE a.kind WHEN 'merchant_funds' THEN e.amount_minor ELSE -e.amount_minor END), 0)
             FROM ledger_accounts a
             JOIN ledger_entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id

@@ -1,11 +1,12 @@
-"""What payouts are made of: of a prepaid merchant, funds that are put aside when a batch is approved.
+"""What payouts are made of: of a prepaid merchant, funds that are put aside when a batch is approved, for what goes out
+and for the fee of it, whoever bears that.
 
 Every step of a payout's end comes by here, whatever rail or file told it; what was never put aside is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
@@ -27,30 +28,30 @@ async def require(session: AsyncSession, batch: PayoutBatch) -> None:
     """Conflict `funds_insufficient`; nothing is put aside yet."""
     if await _is_prepaid(session, batch.merchant_id):
         own = {"merchant_id": batch.merchant_id, "currency": batch.currency}
-        await funds.require(session, **own, amount_minor=batch.total_minor)
+        costs = await queries.costs(session, merchant_id=batch.merchant_id, batch_id=batch.id)
+        await funds.require(session, **own, amount_minor=sum(costs.values()))
 
 
 async def reserve(session: AsyncSession, batch: PayoutBatch, *, now: datetime) -> None:
     """For each payout of the batch; Conflict `funds_insufficient`. The last lock that an approval takes."""
     if not await _is_prepaid(session, batch.merchant_id):
         return
-    pairs = await queries.payouts_with_withdrawals(session, merchant_id=batch.merchant_id, batch_id=batch.id)
-    amounts = {payout.id: payout.amount_minor for payout, _ in pairs}
+    costs = await queries.costs(session, merchant_id=batch.merchant_id, batch_id=batch.id)
     own = {"merchant_id": batch.merchant_id, "currency": batch.currency}
-    await funds.reserve(session, **own, amounts=amounts, occurred_at=now)
+    await funds.reserve(session, **own, amounts=costs, occurred_at=now)
 
 
 async def spend(session: AsyncSession, payouts: Iterable[Payout], *, now: datetime) -> None:
     for one in _by_currency(payouts):
         own = {"merchant_id": one[0].merchant_id, "currency": one[0].currency}
-        await funds.spend(session, **own, amounts=_amounts(one), occurred_at=now)
+        await funds.spend(session, **own, references=[payout.id for payout in one], occurred_at=now)
 
 
 async def release(session: AsyncSession, payouts: Iterable[Payout], *, now: datetime) -> None:
     """Failed or cancelled."""
     for one in _by_currency(payouts):
         own = {"merchant_id": one[0].merchant_id, "currency": one[0].currency}
-        await funds.release(session, **own, amounts=_amounts(one), occurred_at=now)
+        await funds.release(session, **own, references=[payout.id for payout in one], occurred_at=now)
 
 
 def _by_currency(payouts: Iterable[Payout]) -> list[list[Payout]]:
@@ -58,10 +59,6 @@ def _by_currency(payouts: Iterable[Payout]) -> list[list[Payout]]:
     for payout in payouts:
         found.setdefault(payout.currency, []).append(payout)
     return list(found.values())
-
-
-def _amounts(payouts: Sequence[Payout]) -> dict[str, int]:
-    return {payout.id: payout.amount_minor for payout in payouts}
 
 
 async def _is_prepaid(session: AsyncSession, merchant_id: str) -> bool:

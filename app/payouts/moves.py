@@ -107,7 +107,7 @@ async def take(
     of_them = (Withdrawal.merchant_id == merchant_id, one_of(Withdrawal.id, taken))
     withdrawals = (await session.scalars(select(Withdrawal).where(*of_them).order_by(Withdrawal.id))).all()
     booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
-    await _post(session, booked, "withdrawal_requested", ("payable", "in_payout"), now, progress)
+    await _post(session, booked, "withdrawal_requested", _between("payable", "in_payout"), now, progress)
     return withdrawals
 
 
@@ -131,7 +131,7 @@ async def give_back(
         withdrawal.status = status
     await session.flush()
     booked = [(withdrawal.id, withdrawal) for withdrawal in withdrawals]
-    await _post(session, booked, "withdrawal_returned", ("in_payout", "payable"), now, progress)
+    await _post(session, booked, "withdrawal_returned", _between("in_payout", "payable"), now, progress)
 
 
 async def settle(
@@ -142,7 +142,7 @@ async def settle(
     now: datetime,
     progress: Progress = silent,
 ) -> Sequence[Commission]:
-    """Paid: the money has left the house. Returns the commissions that it paid."""
+    """Paid: the money has left the house, and the fee of it is booked. Returns the commissions that it paid."""
     await lock(session, merchant_id=merchant_id, withdrawals=[withdrawal for _, withdrawal in paid])
     mine = one_of(Commission.withdrawal_id, [withdrawal.id for _, withdrawal in paid])
     pay = update(Commission).where(Commission.merchant_id == merchant_id, mine, Commission.status == "in_payout")
@@ -151,7 +151,9 @@ async def settle(
         withdrawal.status = "paid"
     await session.flush()
     booked = [(payout.id, withdrawal) for payout, withdrawal in paid]
-    await _post(session, booked, "payout_paid", ("in_payout", "paid"), now, progress)
+    await _post(session, booked, "payout_paid", _between("in_payout", "paid"), now, progress)
+    borne = [(payout.id, withdrawal) for payout, withdrawal in paid if withdrawal.borne_minor]
+    await _post(session, borne, "payout_fee_borne", _of_the_merchant, now, silent)
     return rows
 
 
@@ -167,16 +169,16 @@ async def _post(
     session: AsyncSession,
     booked: Sequence[tuple[str, Withdrawal]],
     kind: str,
-    way: tuple[str, str],
+    legs_of: Callable[[Withdrawal], list[Leg]],
     now: datetime,
     progress: Progress,
 ) -> None:
-    """Each withdrawal, under its reference, from one bucket of its member to another; the members are locked."""
+    """For each withdrawal its legs, under its reference; the members are locked."""
     for start in range(0, len(booked), AT_ONCE):
         piece = booked[start : start + AT_ONCE]
         for currency in sorted({withdrawal.currency for _, withdrawal in piece}):
             movements = {
-                reference: _legs(withdrawal, *way) for reference, withdrawal in piece if withdrawal.currency == currency
+                reference: legs_of(withdrawal) for reference, withdrawal in piece if withdrawal.currency == currency
             }
             posted = await ledger.post_each(
                 session,
@@ -191,12 +193,23 @@ async def _post(
         progress(start + len(piece), len(booked))
 
 
-def _legs(withdrawal: Withdrawal, source: str, target: str) -> list[Leg]:
-    """What a payee bears of the fee leaves the member's balance with the payout, and goes to an account of its own."""
-    member, amount = withdrawal.member_id, withdrawal.amount_minor
-    fee = withdrawal.withheld_minor if target == "paid" else 0
-    return [
-        Leg(member_account(source), member, -amount),
-        Leg(member_account(target), member, amount - fee),
-        Leg("payout_fees", None, fee),
-    ]
+def _between(source: str, target: str) -> Callable[[Withdrawal], list[Leg]]:
+    """From one bucket of its member to another. What a payee bears of the fee leaves the member's balance with the
+    payout, and goes to an account of its own."""
+
+    def legs(withdrawal: Withdrawal) -> list[Leg]:
+        member, amount = withdrawal.member_id, withdrawal.amount_minor
+        fee = withdrawal.withheld_minor if target == "paid" else 0
+        return [
+            Leg(member_account(source), member, -amount),
+            Leg(member_account(target), member, amount - fee),
+            Leg("payout_fees", None, fee),
+        ]
+
+    return legs
+
+
+def _of_the_merchant(withdrawal: Withdrawal) -> list[Leg]:
+    """The fee that the merchant bears, of what is left to it of its orders."""
+    fee = withdrawal.borne_minor
+    return [Leg("merchant_proceeds", None, -fee), Leg("payout_fees", None, fee)]

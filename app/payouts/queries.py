@@ -89,6 +89,16 @@ async def payouts_with_withdrawals(
     return [(payout, withdrawal) for payout, withdrawal in (await session.execute(statement.order_by(Payout.id))).all()]
 
 
+async def costs(session: AsyncSession, *, merchant_id: str, batch_id: str) -> dict[str, int]:
+    """What each of a batch takes, by payout: what goes out, and the fee of it; without failed and cancelled ones."""
+    statement = (
+        select(Payout.id, Payout.amount_minor + Withdrawal.fee_minor)
+        .join(Withdrawal, (Withdrawal.merchant_id == merchant_id) & (Withdrawal.id == Payout.withdrawal_id))
+        .where(Payout.merchant_id == merchant_id, Payout.batch_id == batch_id, LIVE)
+    )
+    return dict((await session.execute(statement)).tuples().all())
+
+
 async def live_payout(session: AsyncSession, *, merchant_id: str, withdrawal_id: str) -> Payout | None:
     statement = select(Payout).where(Payout.merchant_id == merchant_id, Payout.withdrawal_id == withdrawal_id, LIVE)
     found: Payout | None = await session.scalar(statement)

@@ -143,10 +143,10 @@ _OF_THE_MERCHANT = (
     Check(
         "the ledger's payout_fees are what paid withdrawals were charged",
         "mch",
-        """SELECT CAST(:merchant_id AS uuid) AS subject, coalesce(sum(withheld), 0)::bigint AS expected,
+        """SELECT CAST(:merchant_id AS uuid) AS subject, coalesce(sum(charged), 0)::bigint AS expected,
             coalesce(sum(booked), 0)::bigint AS found FROM (
-            SELECT currency, fee_minor AS withheld, 0 AS booked FROM withdrawals
-            WHERE merchant_id = :merchant_id AND status = 'paid' AND fee_bearer = 'payee'
+            SELECT currency, fee_minor AS charged, 0 AS booked FROM withdrawals
+            WHERE merchant_id = :merchant_id AND status = 'paid'
             UNION ALL SELECT e.currency, 0, e.amount_minor FROM ledger_accounts a
             JOIN ledger_entries e ON e.merchant_id = a.merchant_id AND e.account_id = a.id
             WHERE a.merchant_id = :merchant_id AND a.kind = 'payout_fees') both_sides
@@ -157,7 +157,8 @@ _OF_THE_MERCHANT = (
         "mch",
         """SELECT CAST(:merchant_id AS uuid) AS subject, found, greatest(0, least(found, under_way)) AS expected FROM (
             SELECT sum(booked)::bigint AS found, sum(wanted)::bigint AS under_way FROM (
-                SELECT p.currency, p.amount_minor AS wanted, 0 AS booked FROM payouts p
+                SELECT p.currency, p.amount_minor + w.fee_minor AS wanted, 0 AS booked FROM payouts p
+                JOIN withdrawals w ON w.merchant_id = p.merchant_id AND w.id = p.withdrawal_id
                 JOIN payout_batches b ON b.merchant_id = p.merchant_id AND b.id = p.batch_id
                 WHERE p.merchant_id = :merchant_id AND b.status IN ('approved', 'exported', 'sent')
                     AND p.status NOT IN ('paid', 'failed', 'cancelled')

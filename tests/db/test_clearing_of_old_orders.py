@@ -1,4 +1,4 @@
-"""Orders that were there before clearing accounts get theirs, and lose them again."""
+"""Books of before: orders get their clearing accounts, paid fees their legs, and lose them again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Row, text
@@ -13,14 +14,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_e
 
 from app import embedded
 from app.db.migrations import downgrade, upgrade
+from app.kit import ids
 from app.ledger.verify import verify
 from tests.factories.servers import chosen
 
+BEFORE_FEES = "0017"
+PAID = """
+    INSERT INTO payee_accounts (merchant_id, id, member_id, kind, account, account_index, real_name)
+        VALUES (uuid(1), uuid(101), uuid(11), 'alipay', '', '', '');
+    INSERT INTO payout_batches (merchant_id, id, number, status, payout_count, total_minor, currency, built_by)
+        VALUES (uuid(1), uuid(102), 'PB1', 'settled', 1, 1000, 'CNY', uuid(9));
+    INSERT INTO withdrawals (merchant_id, id, member_id, payee_account_id, amount_minor, fee_minor, currency, status)
+        VALUES (uuid(1), uuid(103), uuid(11), uuid(101), 1000, 20, 'CNY', 'paid');
+    INSERT INTO payouts (merchant_id, id, batch_id, withdrawal_id, member_id, payee_account_id, amount_minor, currency,
+                         status, paid_at)
+        VALUES (uuid(1), uuid(104), uuid(102), uuid(103), uuid(11), uuid(101), 1000, 'CNY', 'paid', '2026-01-20Z')"""
 BEFORE, SCRIPT = "0011", Path(__file__).with_name("before_clearing.sql")
-NUMBERED = "CREATE FUNCTION pg_temp.uuid(n int) RETURNS uuid LANGUAGE sql AS $$ SELECT lpad(n::text, 32, '0')::uuid $$;"
+NUMBERED = """CREATE OR REPLACE FUNCTION pg_temp.uuid(n int) RETURNS uuid LANGUAGE sql AS $$
+    SELECT lpad(n::text, 32, '0')::uuid $$;"""
 
 
-@pytest.fixture(scope="module")
+async def run(connection: AsyncConnection, script: str) -> None:
+    raw = await connection.get_raw_connection()
+    assert raw.driver_connection
+    await raw.driver_connection.execute(NUMBERED + script.replace("uuid(", "pg_temp.uuid("))
+
+
+@pytest.fixture
 def owner_url() -> Iterator[str]:
     """Servers of this test's own: the schema of all others stays as it is."""
     with (
@@ -36,9 +56,7 @@ async def books(owner_url: str) -> AsyncIterator[AsyncConnection]:
     await asyncio.to_thread(upgrade, owner_url, BEFORE)
     engine = create_async_engine(owner_url.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.connect() as connection:
-        raw = await connection.get_raw_connection()
-        assert raw.driver_connection
-        await raw.driver_connection.execute(NUMBERED + SCRIPT.read_text("utf-8").replace("uuid(", "pg_temp.uuid("))
+        await run(connection, SCRIPT.read_text("utf-8"))
     await engine.dispose()
     await asyncio.to_thread(upgrade, owner_url)
     async with engine.connect() as connection:
@@ -80,3 +98,19 @@ async def test_old_orders_are_cleared_and_told_whose_friend_bought(books: AsyncC
     await books.rollback()
     await asyncio.to_thread(upgrade, owner_url)
     assert (await verify(AsyncSession(books), merchant_id=None)).differences == []
+
+
+async def test_fees_that_merchants_bore_are_booked(books: AsyncConnection, owner_url: str) -> None:
+    await books.rollback()
+    await asyncio.to_thread(downgrade, owner_url, BEFORE_FEES)
+    await run(books, PAID)
+    await books.commit()
+    await asyncio.to_thread(upgrade, owner_url)
+    assert await legs(books, "payout_fees") == [("payout_fee_borne", 20)]
+    assert ("payout_fee_borne", -20) in await legs(books, "merchant_proceeds")
+    assert (await verify(AsyncSession(books), merchant_id=None)).differences == []
+    reference = await books.scalar(text("SELECT reference FROM ledger_transactions WHERE kind = 'payout_fee_borne'"))
+    assert reference == ids.encode("pay", UUID(int=0x104))
+    await books.rollback()
+    await asyncio.to_thread(downgrade, owner_url, BEFORE_FEES)
+    assert await legs(books, "payout_fees") == []

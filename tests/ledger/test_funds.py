@@ -43,8 +43,8 @@ async def test_what_is_paid_in_is_put_aside_then_spent_or_given_back(
     assert await standing(tenant, own) == (1_500, 0, 0)
     await funds.reserve(tenant, **scope(own, amounts={"pay_1": 700, "pay_2": 300}))
     assert await standing(tenant, own) == (500, 1_000, 0)
-    await funds.spend(tenant, **scope(own, amounts={"pay_1": 700}))
-    await funds.release(tenant, **scope(own, amounts={"pay_2": 300}))
+    await funds.spend(tenant, **scope(own, references=["pay_1"]))
+    await funds.release(tenant, **scope(own, references=["pay_2"]))
     assert await standing(tenant, own) == (800, 0, 700)
     # The sale is of no checkout.
     named = [one.check for one in (await verify(tenant, merchant_id=own)).differences]
@@ -58,7 +58,7 @@ async def test_each_step_is_made_once(tenant: AsyncSession, merchant: MerchantFi
     for _ in range(2):
         await funds.reserve(tenant, **scope(own, amounts={"pay_1": 400}))
     for _ in range(2):
-        await funds.spend(tenant, **scope(own, amounts={"pay_1": 400}))
+        await funds.spend(tenant, **scope(own, references=["pay_1"]))
     assert await standing(tenant, own) == (600, 0, 400)
 
 
@@ -72,8 +72,8 @@ async def test_a_reference_that_brought_another_amount_is_refused(
 
 async def test_what_was_never_put_aside_is_not_spent(tenant: AsyncSession, merchant: MerchantFixture) -> None:
     await top_up(tenant, merchant.test_id, 1_000)
-    await funds.spend(tenant, **scope(merchant.test_id, amounts={"pay_1": 400}))
-    await funds.release(tenant, **scope(merchant.test_id, amounts={"pay_2": 400}))
+    await funds.spend(tenant, **scope(merchant.test_id, references=["pay_1"]))
+    await funds.release(tenant, **scope(merchant.test_id, references=["pay_2"]))
     assert await standing(tenant, merchant.test_id) == (1_000, 0, 0)
 
 

@@ -189,7 +189,7 @@ async def test_what_promoters_got_before_its_refund_is_a_debt_and_no_fault_of_th
     own: dict[str, Any] = {"merchant_id": desk.merchant_id, "currency": "CNY"}
     async with desk.resources.db.tenant(desk.merchant_id) as session:
         await funds.reserve(session, **own, amounts={"pay": 5_000}, occurred_at=clock.utcnow())
-        await funds.spend(session, **own, amounts={"pay": 5_000}, occurred_at=clock.utcnow())
+        await funds.spend(session, **own, references=["pay"], occurred_at=clock.utcnow())
     await till.refunded(sold, 5_900)
     assert await _funds(desk) == -5_000
     await till.check_books()

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models import Payout, PayoutBatch
-from app.payouts import exports, queries, service
+from app.payouts import exports, queries, service, terms
 from app.payouts.payout_file import Format
 from app.payouts.planning import Choice
+from app.payouts.rules import Terms
 from tests.factories import MerchantFixture
 from tests.factories.payables import NOW, make_user
 
@@ -33,6 +34,9 @@ class Office:
             choice=Choice(campaign_id, requested_before=requested_before),
         )
         return built.batch
+
+    async def agree(self, agreed: Terms) -> None:
+        await terms.change(self.session, merchant_id=self.merchant_id, actor_id=self.checker, terms=agreed, now=NOW)
 
     async def approve(self, batch: PayoutBatch, by: str = "") -> PayoutBatch:
         return await service.approve(

@@ -17,8 +17,10 @@ from app.models import Merchant, PayoutBatch
 from app.payouts import checkup, outcomes, queries, reconciliation, results, sending, service, withdrawals
 from app.payouts.planning import Choice
 from app.payouts.result_file import parse
+from app.payouts.rules import FeeBearer, Terms
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_campaign
+from tests.factories.money import sum_of_entries
 from tests.factories.payables import NOW, make_payable, make_user
 from tests.payouts.conftest import Office
 
@@ -93,6 +95,55 @@ async def test_results_spend_what_was_paid_and_give_the_rest_back(prepaid: Merch
     for _ in range(2):
         await results.import_results(session, **scope, file=file)
         assert await standing(session, own) == (2_000 - paid.amount_minor, 0, paid.amount_minor)
+
+
+@pytest.mark.parametrize(("bearer", "cost"), [("merchant", 720), ("payee", 700)])
+async def test_the_fee_is_put_aside_and_spent_whoever_bears_it(
+    prepaid: MerchantFixture, office: Office, bearer: FeeBearer, cost: int
+) -> None:
+    own, session = office.merchant_id, office.session
+    await office.agree(Terms(fee_minor=20, fee_bearer=bearer))
+    await make_payable(session, own, 700)
+    await top_up(session, own, cost - 1)
+    with pytest.raises(Conflict, match="funds_insufficient"):
+        async with session.begin_nested():
+            await office.build()
+    await top_up(session, own, 1)
+    batch = await office.build()
+    await office.approve(batch)
+    assert await standing(session, own) == (0, cost, 0)
+    await sending.send(session, merchant_id=own, batch_id=batch.id, actor_id=office.checker, livemode=False, now=NOW)
+    (payout,) = await queries.payouts_of_batch(session, merchant_id=own, batch_id=batch.id)
+    payout.status = "paid"
+    await session.flush()
+    await outcomes.settle_payout(session, batch=batch, payout=payout, now=NOW)
+    assert await standing(session, own) == (0, 0, cost)
+    assert await sum_of_entries(session, own, "payout_fees") == 20
+
+
+async def test_a_failed_payout_costs_no_fee(prepaid: MerchantFixture, office: Office) -> None:
+    own, session = office.merchant_id, office.session
+    await office.agree(Terms(fee_minor=20))
+    await make_payable(session, own, 700)
+    await top_up(session, own, 800)
+    batch = await office.exported()
+    (payout,) = await queries.payouts_of_batch(session, merchant_id=own, batch_id=batch.id)
+    payout.status = "failed"
+    await session.flush()
+    await outcomes.settle_payout(session, batch=batch, payout=payout, now=NOW)
+    assert await standing(session, own) == (800, 0, 0)
+    assert await sum_of_entries(session, own, "payout_fees") == 0
+
+
+async def test_a_fee_that_raises_a_batch_above_the_funds_is_named(prepaid: MerchantFixture, office: Office) -> None:
+    own, session = office.merchant_id, office.session
+    await office.agree(Terms(fee_minor=20))
+    await make_payable(session, own, 700)
+    await top_up(session, own, 720)
+    batch = await office.build()
+    await funds.reserve(session, merchant_id=own, currency="CNY", amounts={ids.new("pay"): 1}, occurred_at=NOW)
+    stuck = await checkup.examine(session, merchant_id=own, now=clock.utcnow())
+    assert {("batch above the funds", batch.id)} <= {(one.check, one.subject_id) for one in stuck}
 
 
 async def test_a_rail_that_tells_of_one_payout_moves_only_that_ones_funds(

@@ -13,6 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from app.kit.errors import Conflict, Forbidden, Unprocessable
+from app.ledger import statement
+from app.ledger.service import Leg
 from app.ledger.verify import verify
 from app.models import Participant
 from app.payouts import reconciliation, results, rules, service, terms, withdrawals
@@ -21,15 +23,11 @@ from app.payouts.result_file import ResultFile, ResultRow
 from app.payouts.rules import Terms
 from app.resources import Resources
 from tests.factories import MerchantFixture
-from tests.factories.money import sum_of_entries
+from tests.factories.money import move, sum_of_entries
 from tests.factories.payables import NOW, buckets, make_payable, make_user
 from tests.payouts.conftest import Office
 
 PAYEE_BEARS = Terms(minimum_minor=500, fee_minor=20, fee_bps=60, fee_bearer="payee")
-
-
-async def agree(office: Office, agreed: Terms) -> None:
-    await terms.change(office.session, merchant_id=office.merchant_id, actor_id=office.checker, terms=agreed, now=NOW)
 
 
 async def ask(office: Office, promoter: Participant, fee_minor: int | None = None) -> str:
@@ -60,7 +58,7 @@ async def test_without_settings_it_is_one_yuan_and_no_fee(office: Office) -> Non
 
 async def test_a_fee_that_the_payee_bears_is_a_leg_of_its_own(office: Office) -> None:
     promoter = await make_payable(office.session, office.merchant_id, 1_770)
-    await agree(office, PAYEE_BEARS)
+    await office.agree(PAYEE_BEARS)
     shown = await withdrawals.quote(office.session, merchant_id=office.merchant_id, member_id=promoter.member_id)
     assert (shown.withheld_minor, shown.net_minor, shown.obstacle) == (30, 1_740, None)
     await ask(office, promoter, fee_minor=30)
@@ -74,17 +72,37 @@ async def test_a_fee_that_the_payee_bears_is_a_leg_of_its_own(office: Office) ->
 
 async def test_a_fee_that_the_merchant_bears_leaves_the_payout_whole(office: Office) -> None:
     promoter = await make_payable(office.session, office.merchant_id, 1_770)
-    await agree(office, Terms(fee_minor=20))
+    await office.agree(Terms(fee_minor=20))
     plan = await service.preview(office.session, merchant_id=office.merchant_id)
     assert [(each.amount_minor, each.fee_minor, each.fee_bearer) for each in plan.payouts] == [(1_770, 20, "merchant")]
     assert await pay(office) == [(1_770, 20)]
     assert await buckets(office.session, promoter) == (0, 0, 1_770)
-    assert await sum_of_entries(office.session, office.merchant_id, "payout_fees") == 0
+    assert await sum_of_entries(office.session, office.merchant_id, "payout_fees") == 20
+    lines, _ = await statement.whole(
+        office.session, merchant_id=office.merchant_id, member_id=None, created_from=None, created_before=None
+    )
+    borne = [(line.account, line.amount_minor) for line in lines if line.kind == "payout_fee_borne"]
+    assert sorted(borne) == [("merchant_proceeds", -20), ("payout_fees", 20)]
+    assert (await reconciliation.reconcile(office.session, merchant_id=office.merchant_id)).differences == []
+    assert (await verify(office.session, merchant_id=office.merchant_id)).differences == []
+
+
+async def test_a_fee_that_is_booked_otherwise_is_named(office: Office) -> None:
+    await make_payable(office.session, office.merchant_id, 1_770)
+    await office.agree(Terms(fee_minor=20))
+    await pay(office)
+    wrong = Leg("merchant_proceeds", None, 20), Leg("payout_fees", None, -20)
+    await move(office.session, office.merchant_id, *wrong)
+    found = (await verify(office.session, merchant_id=office.merchant_id)).differences
+    assert [(one.check, one.expected_minor, one.found_minor) for one in found] == [
+        ("merchant_accounts_hold_what_orders_brought", 4_110, 4_130),
+        ("payout_fees_are_what_was_charged", 20, 0),
+    ]
 
 
 async def test_who_has_not_asked_bears_the_fee_of_the_batch(office: Office) -> None:
     await make_payable(office.session, office.merchant_id, 1_000)
-    await agree(office, PAYEE_BEARS)
+    await office.agree(PAYEE_BEARS)
     plan = await service.preview(office.session, merchant_id=office.merchant_id)
     batch = await office.build()
     assert (plan.total_minor, batch.total_minor) == (974, 974)
@@ -94,7 +112,7 @@ async def test_who_has_not_asked_bears_the_fee_of_the_batch(office: Office) -> N
 
 async def test_another_fee_than_was_shown_is_refused(office: Office) -> None:
     promoter = await make_payable(office.session, office.merchant_id, 1_770)
-    await agree(office, PAYEE_BEARS)
+    await office.agree(PAYEE_BEARS)
     with pytest.raises(Conflict, match="fee_changed"):
         await ask(office, promoter, fee_minor=0)
 
@@ -102,13 +120,13 @@ async def test_another_fee_than_was_shown_is_refused(office: Office) -> None:
 async def test_what_was_agreed_when_it_was_asked_for_stays(office: Office) -> None:
     promoter = await make_payable(office.session, office.merchant_id, 1_770)
     await ask(office, promoter)
-    await agree(office, PAYEE_BEARS)
+    await office.agree(PAYEE_BEARS)
     assert await pay(office) == [(1_770, 0)]
 
 
 async def test_less_than_the_merchants_minimum_is_refused(office: Office) -> None:
     promoter = await make_payable(office.session, office.merchant_id, 499)
-    await agree(office, PAYEE_BEARS)
+    await office.agree(PAYEE_BEARS)
     with pytest.raises(Conflict, match=r"4\.99 is payable; the least is 5\.00"):
         await ask(office, promoter)
     plan = await service.preview(office.session, merchant_id=office.merchant_id)
@@ -122,7 +140,7 @@ async def test_less_than_the_merchants_minimum_is_refused(office: Office) -> Non
 )
 async def test_what_would_go_out_is_never_less_than_a_rail_takes(office: Office, agreed: Terms) -> None:
     with pytest.raises(Unprocessable, match="payout_net_too_small"):
-        await agree(office, agreed)
+        await office.agree(agreed)
 
 
 async def test_nor_does_the_database_take_such_terms(office: Office) -> None:

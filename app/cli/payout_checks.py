@@ -19,6 +19,7 @@ from app.payouts import carrying, checkup, decisions, provider_list, reconciliat
 from app.payouts.decisions import Outcome
 from app.payouts.rules import FeeBearer
 
+NOT_AGREED = ("differences", "refused", "unanswered", "not_asked")
 COLUMNS = ("code", "check", "subject_id", "expected", "found")
 InBatch = Annotated[str | None, typer.Option("--batch", help="Of the batches only this one (bat_…).")]
 PaidUntil = Annotated[str | None, typer.Option("--until", help="… and before this day or instant.")]
@@ -43,7 +44,7 @@ def reconcile(
     as_json: Json = False,
     data: Data = None,
 ) -> None:
-    """Compare payouts, withdrawals, commissions, ledger, providers; exit code 4 where they differ."""
+    """Compare payouts, withdrawals, commissions, ledger, providers; exit code 4 where they differ or one is silent."""
     theirs = provider_list.parse(listed.read_bytes()) if listed else None
     older = payout_rails.read_credentials(credentials) if credentials else None
     paid: dict[str, Any] = {"paid_from": instant(since, "--since"), "paid_before": instant(until, "--until")}
@@ -62,7 +63,7 @@ def reconcile(
     report = found["report"] | {"refused": [asdict(fault) for fault in theirs.faults] if theirs else []}
     if ask:
         payout_rails.add_answers(report, found["sent"], data, older)
-    report["ok"] = not (report["differences"] or report["refused"])
+    report["ok"] = not any(report.get(name) for name in NOT_AGREED)
     if out is not None:
         write_sheet(out, COLUMNS, map(_cells, report["differences"]))
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from app.payouts import acting
 from app.payouts.carrying import Claim
 from app.payouts.rails import asking, comparing, credentials
 from app.payouts.rails.comparing import Recorded
-from app.payouts.rails.protocol import Kind
+from app.payouts.rails.protocol import Answer, Kind
 from app.resources import Resources
 from app.worker import payouts as worker
 
@@ -79,10 +78,15 @@ def add_answers(
     async def ask(resources: Resources) -> list[Any]:
         return await worker.ask_after(resources, [claim for claim, _ in askable])
 
-    answers = environment.run(ask, data)
-    states = Counter(answer.state for answer in answers)
-    found = comparing.differences(zip([each for _, each in askable], answers, strict=True))
-    report["totals"] |= {"asked": len(answers), "unanswered": states["unknown"], "not_asked": len(lost)}
-    report["not_asked"] = lost
-    report["differences"] += [asdict(difference) for difference in found]
-    report["ok"] = not report["differences"]
+    note_answers(report, [each for _, each in askable], environment.run(ask, data), lost)
+
+
+def note_answers(
+    report: dict[str, Any], asked: Sequence[Recorded], answers: Sequence[Answer], lost: Sequence[str]
+) -> None:
+    """Of what nothing was told it is not known that it agrees: its ids are named."""
+    told = list(zip(asked, answers, strict=True))
+    silent = [recorded.payout_id for recorded, answer in told if answer.state == "unknown"]
+    report["totals"] |= {"asked": len(answers), "unanswered": len(silent), "not_asked": len(lost)}
+    report |= {"unanswered": silent, "not_asked": [*lost]}
+    report["differences"] += [asdict(difference) for difference in comparing.differences(told)]

@@ -75,19 +75,28 @@ def show_report(report: dict[str, Any]) -> None:
     totals = report["totals"]
     shown = [yuan(value) if name.endswith("_minor") else value for name, value in totals.items()]
     show_first("Compared", [name.removesuffix("_minor").replace("_", " ") for name in totals], [shown])
-    if report.get("not_asked"):
-        count = len(report["not_asked"])
-        were = "was" if count == 1 else "were"
-        say(f"{count} {were} sent with another account than the one that is set, and not asked after.")
-        say("Give its credentials with --credentials FILE; another account would be told that there is no transfer.")
+    _show_untold(report)
     if report["ok"]:
         say("Payouts, withdrawals, commissions and the ledger agree.")
+        return
+    if not (report["differences"] or report["refused"]):
+        say("No difference was found in what could be compared, which is not all: this is not agreed.")
         return
     rows = [
         (one["code"], one["check"], one["subject_id"], one["expected"], one["found"]) for one in report["differences"]
     ]
     show_first("Differences", ["code", "check", "subject", "expected", "found"], rows)
     _show_refused(report["refused"])
+
+
+def _show_untold(report: dict[str, Any]) -> None:
+    silent, lost = report.get("unanswered", []), report.get("not_asked", [])
+    rows = [(one, "its provider gave no answer") for one in silent]
+    rows += [(one, "sent with another account than the one that is set: not asked after") for one in lost]
+    if rows:
+        show_first("Not known", ["payout", "why"], rows)
+    if lost:
+        say("Give its credentials with --credentials FILE; another account would be told that there is no transfer.")
 
 
 def show_stuck(stuck: Sequence[dict[str, Any]]) -> None:

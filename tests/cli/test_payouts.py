@@ -15,7 +15,6 @@ import pytest
 from sqlalchemy import select, text
 
 from app import cli
-from app.cli import payout_tables
 from app.models import AuditEntry, PayoutBatch
 from app.resources import Resources
 from tests.factories import MerchantFixture
@@ -355,13 +354,6 @@ async def test_what_is_stuck_is_told_with_its_age(terminal: Terminal, resources:
         await session.execute(text("UPDATE payout_batches SET created_at = now() - interval '26 hours'"))
     code, out, _ = await asyncio.to_thread(terminal.run, "doctor")
     assert (code, batch in out, "1 d 2 h" in out, "another user: approve" in out) == (1, True, True, True)
-
-
-def test_what_could_not_be_asked_after_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    report = {"ok": True, "totals": {"asked": 0, "not_asked": 1}, "differences": [], "refused": []}
-    payout_tables.show_report({**report, "not_asked": ["pay_01h2xcejqtf2nbrexx3vqjhp41"]})
-    said = capsys.readouterr().err
-    assert ("1 was sent with another account" in said, "--credentials" in said) == (True, True)
 
 
 @pytest.mark.parametrize("content", [b"{}", b"nonsense"], ids=["empty", "no JSON"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from app.cli.demo.client import each
 from app.cli.demo.commands import invitree
@@ -48,7 +49,7 @@ async def commands(stage: Stage) -> AsyncIterator[str]:
     stage.ledger, totals = verified.said, reconciled.said["totals"]
     figures = f"{totals['payouts']} 笔，问了渠道 {totals['asked']} 笔"
     stage.asked += [
-        ("对账 payouts reconcile", figures, _word(reconciled.said["differences"])),
+        ("对账 payouts reconcile", figures, _reconciled(reconciled.said)),
         ("体检 payouts doctor", "卡住的打款", _word(examined.said["stuck"])),
     ]
     for one, name in ((reconciled, "differences"), (examined, "stuck"), (verified, "differences")):
@@ -58,6 +59,11 @@ async def commands(stage: Stage) -> AsyncIterator[str]:
             yield f"a command of finance ended with {one.code}: {one.said}"
     if totals["unanswered"]:
         yield f"the provider did not tell of {totals['unanswered']} transfers"
+
+
+def _reconciled(said: dict[str, Any]) -> str:
+    untold = len(said["unanswered"]) + len(said["not_asked"])
+    return f"渠道未答复 {untold}，未能核对" if untold and not said["differences"] else _word(said["differences"])
 
 
 def _word(faults: Sequence[object]) -> str:

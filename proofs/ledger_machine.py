@@ -22,6 +22,7 @@ from hypothesis.stateful import (
 
 from app.kit import clock, ids
 from app.kit.errors import InvitreeError
+from app.payouts.rules import FeeBearer, Terms
 from proofs.frame.command import Entry
 from proofs.frame.report import Finding
 from proofs.frame.stage import Stage
@@ -41,18 +42,21 @@ REFUSALS = frozenset({
     *("refund_exceeds_paid", "order_refunded", "withdrawal_open", "nothing_payable", "below_minimum", "nothing_to_pay"),
     *("batch_approved", "batch_exported", "batch_settled", "batch_cancelled", "batch_not_approved"),
     *("batch_not_exported", "withdrawal_approved", "withdrawal_in_payout", "withdrawal_paid", "withdrawal_failed"),
+    *("funds_insufficient", "commission_not_found", "commission_reversed", "commission_in_payout", "commission_paid"),
 })  # fmt: skip
 MOSTLY = (
     *("sold", "refunded in full", "refunded after payout", "fulfilled", "released", "withdrawn", "built", "approved"),
-    *("exported", "paid", "topped up", "debt"),
+    *("exported", "paid", "topped up", "debt", "rejected", "commission_rejected"),
+    *("funds_reserved", "funds_spent", "payout_fee_borne", "fee_withheld"),
 )
 EVERYTHING = (
     *MOSTLY,
     *("sold with refunds before", "refunded in part", "refunded by line", "sent again", "withdrawal cancelled"),
-    *("batch cancelled", "failed", "reported otherwise"),
+    *("batch cancelled", "failed", "reported otherwise", "funds_released", "made up for", "covered late"),
 )
 Hold = Literal["payment", "fulfilment"]
 HOLDS: tuple[Hold, ...] = ("payment", "fulfilment")
+BEARERS: tuple[FeeBearer, ...] = ("merchant", "payee")
 
 
 @dataclass(slots=True)
@@ -87,11 +91,21 @@ class Machine(RuleBasedStateMachine):
         self.tally.done[what] += 1
         return done
 
-    @initialize(past=st.sampled_from(("paid", "failed", "paid", "sold", "paid")), hold_from=st.sampled_from(HOLDS))
-    def open(self, past: str, hold_from: Hold) -> None:
+    @initialize(
+        past=st.sampled_from(("paid", "failed", "paid", "sold", "paid")),
+        hold_from=st.sampled_from(HOLDS),
+        prepaid=st.booleans(),
+        bearer=st.sampled_from(BEARERS),
+    )
+    def open(self, past: str, hold_from: Hold, prepaid: bool, bearer: FeeBearer) -> None:
+        """`prepaid`: what was topped up covers the first payouts and not all of those that follow."""
         rule = TWO_LEVELS.model_copy(update={"hold_from": hold_from})
         long_ago = clock.utcnow() - timedelta(days=60)
         self.desk: Desk = self.run(open_desk(self.stage.resources, commission=rule, starts_at=long_ago))
+        self.run(self.desk.agree(Terms(fee_minor=20, fee_bps=60, fee_bearer=bearer)))
+        if prepaid:
+            self.run(self.desk.pay_ahead())
+            self.top_up(10_000)
         self.orders: dict[str, dict[str, int]] = {}
         self.sent: list[tuple[str, str, int]] = []
         self.withdrawals: list[str] = []
@@ -150,6 +164,30 @@ class Machine(RuleBasedStateMachine):
         order = self.run(self.desk.order(name))
         if order and order.amount_minor > order.refunded_minor:
             self._refund("refunded in full", name, order.amount_minor - order.refunded_minor)
+
+    @precondition(lambda self: self.orders)
+    @rule(data=st.data(), level=st.sampled_from((1, 2)))
+    def reject(self, data: st.DataObject, level: int) -> None:
+        """Twice: the second time nothing happens."""
+        name = self._order(data)
+        line = data.draw(st.sampled_from(list(self.orders[name])))
+        if self.attempt("rejected", self.desk.reject(name, line, level)):
+            self.run(self.desk.reject(name, line, level))
+
+    @rule(wholly=st.booleans(), outcome=st.sampled_from(("paid", "paid", "failed")))
+    def come_short(self, wholly: bool, outcome: str) -> None:
+        """A refund of what is still held is taken from a payout, and then nothing of it is left, in either way."""
+        self.sell([5_900, 100], [], days_ago=8)
+        self.attempt("fulfilled", self.desk.fulfil(list(self.orders)[-1]))
+        self.release(8)
+        self.sell([3_000], [])
+        name = list(self.orders)[-1]
+        self._refund("refunded in part", name, 1_000)
+        self.pay_out(0, outcome)
+        if wholly:
+            self._refund("refunded in full", name, 2_000)
+        elif (found := self.attempt("rejected", self.desk.reject(name, "0", 1))) is not None:
+            self.tally.done["made up for"] += found.status == "payable"
 
     @precondition(lambda self: self.sent)
     @rule(data=st.data())
@@ -265,6 +303,20 @@ class Machine(RuleBasedStateMachine):
         self.all_adds_up()
         self._report(batch.id, outcome)
 
+    @rule(level=st.sampled_from((0, 1)), amount=st.sampled_from((20_000, 60_000)))
+    def cover(self, level: int, amount: int) -> None:
+        """A batch that the funds do not cover is paid once somebody has topped up."""
+        self.sell([20_000, 5_900], [], days_ago=8)
+        self.attempt("fulfilled", self.desk.fulfil(list(self.orders)[-1]))
+        self.release(8)
+        refused = self.tally.refused["funds_insufficient"]
+        self.pay_out(level, "paid")
+        if self.tally.refused["funds_insufficient"] > refused:
+            self.top_up(amount)
+            paid = self.tally.done["paid"]
+            self.pay_out(level, "paid")
+            self.tally.done["covered late"] += self.tally.done["paid"] > paid
+
     @rule(amount=amounts)
     def top_up(self, amount: int) -> None:
         reference = ids.new("ext")
@@ -281,6 +333,7 @@ class Machine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "desk"):
             self.tally.done["debt"] += self.run(checks.is_in_debt(self.stage.resources, self.desk.merchant_id))
+            self.tally.done += self.run(checks.booked(self.stage.resources, self.desk.merchant_id))
 
 
 async def run(stage: Stage, quick: bool) -> Finding:

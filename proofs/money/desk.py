@@ -9,18 +9,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
-from app.commissions.service import release_due
+from app.commissions.service import reject, release_due
 from app.kit import clock, ids
 from app.kit.errors import not_found
 from app.ledger import funds
-from app.models import Order, Participant, Payout, PayoutBatch, Withdrawal
+from app.models import Commission, Merchant, Order, OrderLine, Participant, Payout, PayoutBatch, Withdrawal
 from app.orders import fulfilment, refunds, service
 from app.orders.rules import NewLine, NewOrder, NewRefund
-from app.payouts import exports, result_file, results, withdrawals
+from app.payouts import exports, result_file, results, terms, withdrawals
 from app.payouts import service as batches
 from app.payouts.queries import LIVE
+from app.payouts.rules import Terms
 from app.resources import Resources
 from tests.factories import make_merchant, make_participant
 from tests.factories.payables import make_payee, make_user
@@ -85,6 +86,29 @@ class Desk:
             raise not_found("order")
         async with self.resources.db.tenant(self.merchant_id) as session:
             return (await fulfilment.fulfil(session, **self._own, order_id=order.id, fulfilled_at=at)).order
+
+    async def reject(self, name: str, line: str, level: int) -> Commission:
+        async with self.resources.db.tenant(self.merchant_id) as session:
+            wanted = (
+                select(Commission.id)
+                .join(Order, Order.id == Commission.order_id)
+                .join(OrderLine, OrderLine.id == Commission.line_id)
+                .where(Order.external_order_id == name, OrderLine.external_line_id == line)
+                .where(Commission.level == level, Commission.reverses_id.is_(None))
+            )
+            found = await session.scalar(wanted)
+            if found is None:
+                raise not_found("commission")
+            return await reject(session, **self._own, commission_id=found, reason="looks odd", actor=self.maker)
+
+    async def agree(self, agreed: Terms) -> None:
+        async with self.resources.db.tenant(self.merchant_id) as session:
+            await terms.change(session, **self._own, actor_id=self.checker, terms=agreed)
+
+    async def pay_ahead(self) -> None:
+        """Batches must be covered from now on."""
+        async with self.resources.db.system() as session:
+            await session.execute(update(Merchant).where(Merchant.id == self.merchant_id).values(funding="prepaid"))
 
     async def release(self) -> int:
         async with self.resources.db.tenant(self.merchant_id) as session:

@@ -211,6 +211,7 @@ BUGS: dict[str, Small] = {
     "unknown-codes-for-ever": changes,
     "deaf-to-changes": changes,
     "refund-forgets-earlier-parts": split_money,
+    "refund-cut-by-differences": split_money,
     "order-counted-twice": told_again,
     "refund-counted-twice": told_again,
     "release-without-lock": rival_releases,

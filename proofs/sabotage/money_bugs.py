@@ -7,12 +7,14 @@ import functools
 import secrets
 from collections.abc import Callable
 from dataclasses import replace as changed
+from itertools import accumulate, pairwise
 from typing import Any
 
 from sqlalchemy import func, select
 
 from app.campaigns.document import CommissionRule
 from app.models import Commission
+from app.orders.spreading import Taken
 from proofs.sabotage import named
 from proofs.sabotage.seams import replace
 
@@ -32,6 +34,24 @@ def _() -> None:
         return patched
 
     _instead("app.commissions.rules:reversal", make)
+
+
+@named("refund-cut-by-differences")
+def _() -> None:
+    """What names no line is cut over what is left of the lines, each refund for itself."""
+
+    def make(spread: Any) -> Any:
+        def patched(refund: Any, lines: Any, **given: Any) -> Any:
+            if refund.lines:
+                return spread(refund, lines, **given)
+            left = [line.amount_minor - line.refunded_minor for line in lines]
+            ends = [refund.amount_minor * passed // sum(left) for passed in accumulate(left, initial=0)]
+            parts = zip(lines, pairwise(ends), strict=True)
+            return {line.external_line_id: Taken(due - given_, 0) for line, (given_, due) in parts if due > given_}
+
+        return patched
+
+    _instead("app.orders.spreading:spread", make)
 
 
 @named("order-counted-twice")

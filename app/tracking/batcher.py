@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 
 from app.kit import logging
 from app.tracking import metrics
@@ -22,6 +23,8 @@ LANES = 3
 WORTH_SENDING, ENOUGH = 16, 32
 # With both stores silent no more of them wait: each takes seconds then, and whoever comes must not wait for all.
 MOST_BATCHES = 64
+# Among large deliveries a click goes with one of the batches that leave next, which keep room for so many.
+FEW, ROOM_FOR_FEW = 4, 250
 
 log = logging.get(__name__)
 # For each hit in turn whether it was new.
@@ -58,6 +61,7 @@ class Batcher:
         self._record = record
         self._waiting: deque[_Batch] = deque()
         self._senders: set[asyncio.Task[None]] = set()
+        self._was_refused = False
 
     def put(self, hits: Sequence[Hit], tell: Tell) -> None:
         """Hand in what is to be recorded; `tell` is called when that is done, or given up."""
@@ -85,11 +89,15 @@ class Batcher:
             await asyncio.wait(self._senders)
 
     def _room_for(self, events: int) -> _Batch | None:
-        """The batch that gathers; another one behind it where these would be too many."""
+        """The batch that gathers; another one where these would be too many. None where no store takes any."""
+        if events <= FEW and len(self._waiting) > LANES:
+            for batch in islice(self._waiting, LANES):
+                if len(batch.hits) < MOST_EVENTS + ROOM_FOR_FEW:
+                    return batch
         has_lane = len(self._senders) < LANES
         if self._waiting and len(self._waiting[-1].hits) + events <= (ENOUGH if has_lane else MOST_EVENTS):
             return self._waiting[-1]
-        if len(self._waiting) >= MOST_BATCHES:
+        if self._was_refused and len(self._waiting) >= MOST_BATCHES:
             return None
         batch = _Batch()
         self._waiting.append(batch)
@@ -124,10 +132,13 @@ class Batcher:
     async def _send(self, hits: list[Hit]) -> News | None:
         metrics.BATCH.observe(len(hits))
         try:
-            return await self._record(hits)
+            new = await self._record(hits)
         except Exception:  # whatever it was: those who wait must hear of it, and the next batch must leave
             log.exception("batch_not_recorded", events=len(hits))
+            self._was_refused = True
             return None
+        self._was_refused = False
+        return new
 
 
 async def _gathered(hits: Sequence[Hit]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from app.tracking import batcher as batching
-from app.tracking.batcher import ENOUGH, LANES, MOST_EVENTS, Batcher, NotRecordedError
+from app.tracking.batcher import ENOUGH, LANES, MOST_EVENTS, ROOM_FOR_FEW, Batcher, NotRecordedError
 from app.tracking.hits import Hit, Target
 
 TARGET = Target(UUID(int=1), UUID(int=2), UUID(int=3))
@@ -108,21 +108,52 @@ async def test_a_batch_has_at_most_so_many_events_and_splits_no_caller(monkeypat
     assert store.batches == [2 * len(each), 2 * len(each), len(each)]
 
 
-async def test_where_too_many_batches_wait_who_comes_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_no_store_takes_any_and_many_wait_who_comes_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batching, "MOST_BATCHES", LANES + 2)
+    store = Store()
+    batcher = Batcher(store.record)
+    store.fault = RuntimeError("no store")
+    with pytest.raises(NotRecordedError):
+        await batcher.add([hit(2)])
+    store.open.clear()
+    full = [hit(2)] * MOST_EVENTS
+    waiting = [asyncio.create_task(batcher.add(full)) for _ in range(LANES + 2)]
+    await asyncio.sleep(0)
+    heard: list[list[bool] | None] = []
+    batcher.put(full, heard.append)
+    assert heard == [None]
+    store.fault = None
+    store.open.set()
+    assert [len(answer) for answer in await asyncio.gather(*waiting)] == [MOST_EVENTS] * (LANES + 2)
+
+
+async def test_a_store_that_is_only_slow_refuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "MOST_BATCHES", 2)
     store = Store()
     store.open.clear()
     batcher = Batcher(store.record)
-    full = [hit(2)] * MOST_EVENTS
-    waiting = [asyncio.create_task(batcher.add(full)) for _ in range(2)]
+    waiting = [asyncio.create_task(batcher.add([hit(2)] * MOST_EVENTS)) for _ in range(20)]
     await asyncio.sleep(0)
-    with pytest.raises(NotRecordedError):
-        await batcher.add(full)
-    heard: list[list[bool] | None] = []
-    batcher.put([hit(2)], heard.append)
-    assert heard == [None]
     store.open.set()
-    assert [len(answer) for answer in await asyncio.gather(*waiting)] == [MOST_EVENTS] * 2
+    assert [len(answer) for answer in await asyncio.gather(*waiting)] == [MOST_EVENTS] * 20
+
+
+async def test_a_click_does_not_wait_for_the_deliveries_before_it() -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    deliveries = [asyncio.create_task(batcher.add([hit(2)] * MOST_EVENTS)) for _ in range(LANES + 20)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    clicks = [asyncio.create_task(batcher.add([hit(4)])) for _ in range(ROOM_FOR_FEW + 1)]
+    await asyncio.sleep(0)
+    store.open.set()
+    assert await asyncio.gather(*clicks) == [[True]] * len(clicks)
+    # With the two that left next: of the first there was room for so many.
+    assert store.batches[LANES : LANES + 2] == [MOST_EVENTS + ROOM_FOR_FEW, MOST_EVENTS + 1]
+    await asyncio.gather(*deliveries)
 
 
 async def test_a_failed_batch_fails_its_own_callers_only() -> None:

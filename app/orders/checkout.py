@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import stock
@@ -117,6 +117,8 @@ async def settle(session: AsyncSession, *, notice: Notice, now: datetime) -> Che
     )
     if code is not None:
         raise Misfit(code, "The notification is not of this checkout; nothing was recorded.")
+    if notice.state == "paid":
+        await _require_own_payment(session, checkout, notice)
     if notice.state == "paid" and checkout.status in {"open", "expired", "failed"}:
         await _take_payment(session, checkout, notice, now)
     elif notice.state in {"failed", "closed"} and checkout.status == "open":
@@ -128,10 +130,24 @@ async def settle(session: AsyncSession, *, notice: Notice, now: datetime) -> Che
     return checkout
 
 
+async def _require_own_payment(session: AsyncSession, checkout: Checkout, notice: Notice) -> None:
+    """One payment pays for one checkout."""
+    others = select(
+        exists().where(
+            Checkout.merchant_id == checkout.merchant_id,
+            Checkout.provider == checkout.provider,
+            Checkout.external_id == notice.external_id,
+            Checkout.id != checkout.id,
+        )
+    )
+    if await session.scalar(others):
+        raise Misfit("payment_used", "The payment has paid for another checkout; nothing was recorded.")
+
+
 async def _take_payment(session: AsyncSession, checkout: Checkout, notice: Notice, now: datetime) -> None:
     checkout.external_id = notice.external_id
     campaign = await _campaign(session, checkout)
-    starts_at = None if campaign is None else campaign.starts_at
+    starts_at = checkout.created_at if campaign is None else campaign.starts_at
     checkout.paid_at = rules.paid_at(notice.paid_at, now=now, starts_at=starts_at)
     checkout.due_at = checkout.leased_until = checkout.reason = None
     checkout.attempts = 0

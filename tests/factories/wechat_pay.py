@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,8 +18,16 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from app.kit import clock
+from app.models import Checkout, Member
+from app.orders import selling
 from app.orders.providers.credentials import WechatPaySettings
+from app.orders.providers.protocol import payment_key
+from app.orders.selling import Wish
+from app.resources import Resources
+from tests.factories.merchants import MerchantFixture
 from tests.factories.rsa_keys import key_pair, private_pem, public_pem
+from tests.factories.shops import make_shop
 
 PKCS, SHA = padding.PKCS1v15(), hashes.SHA256()
 TRADE = re.compile(r"/v3/pay/transactions/out-trade-no/([0-9A-Za-z]{6,32})(/close)?")
@@ -80,6 +88,13 @@ class WechatPayFake:
         assert wanted["scene_info"]["h5_info"]["type"] == "Wap"
         return {"h5_url": "https://wx.tenpay.com/cgi-bin/mmpayweb-bin/checkmweb?prepay_id=wx2016&package=1"}
 
+    def begun(self, checkout: Checkout) -> str:
+        """As if its page had asked for it; the key."""
+        key, amount = payment_key(checkout.id), {"total": checkout.amount_minor, "currency": checkout.currency}
+        own = {"mchid": self.settings.mch_id, "appid": self.settings.app_id}
+        self.trades[key] = {"out_trade_no": key, "amount": amount, "trade_state": "NOTPAY", **own}
+        return key
+
     def pay(self, key: str) -> None:
         trade = self.trades[key]
         trade |= {"trade_state": "SUCCESS", "success_time": "2026-11-22T09:00:00+08:00"}
@@ -96,7 +111,7 @@ class WechatPayFake:
         assert request.url.params["mchid"] == self.settings.mch_id
         if key not in self.trades:
             return httpx.Response(404, json={"code": "ORDER_NOT_EXIST", "message": "订单不存在"})
-        return self._answer(200, self._shown(key))
+        return self._answer(200, self.shown(key))
 
     def _refund(self, wanted: dict[str, Any]) -> dict[str, Any]:
         trade = self.trades[wanted["out_trade_no"]]
@@ -107,7 +122,7 @@ class WechatPayFake:
         trade["trade_state"] = "REFUND"
         return {"out_refund_no": wanted["out_refund_no"], "status": status}
 
-    def _shown(self, key: str) -> dict[str, Any]:
+    def shown(self, key: str) -> dict[str, Any]:
         names = ("out_trade_no", "mchid", "appid", "trade_state", "transaction_id", "success_time")
         shown = {name: self.trades[key][name] for name in names if name in self.trades[key]}
         amount = self.trades[key]["amount"]
@@ -115,8 +130,11 @@ class WechatPayFake:
 
     def notification(self, key: str, **changes: Any) -> tuple[dict[str, str], bytes]:
         """Headers and body, encrypted and signed; `changes` to what is encrypted."""
+        return self.telling(self.shown(key) | changes)
+
+    def telling(self, content: Any) -> tuple[dict[str, str], bytes]:
         nonce, secret = secrets.token_hex(6), self.settings.api_v3_key.encode()
-        plain = json.dumps(self._shown(key) | changes).encode()
+        plain = json.dumps(content).encode()
         resource = {
             "algorithm": "AEAD_AES_256_GCM",
             "ciphertext": base64.b64encode(AESGCM(secret).encrypt(nonce.encode(), plain, b"transaction")).decode(),
@@ -156,3 +174,19 @@ class WechatPayFake:
             "Wechatpay-Signature": base64.b64encode(signature).decode(),
             "Wechatpay-Signature-Type": "WECHATPAY2-SHA256-RSA2048",
         }
+
+
+async def save_wechat_pay(live_api: httpx.AsyncClient, fake: WechatPayFake) -> None:
+    answer = await live_api.put("/v1/payment-providers/wechat", json=asdict(fake.settings))
+    assert answer.status_code == 200, answer.text
+
+
+async def by_wechat(resources: Resources, merchant: MerchantFixture, *, openid: str | None = None) -> Checkout:
+    """Of 59.00 yuan, to a buyer who is known to WeChat by `openid`."""
+    async with resources.db.tenant(merchant.live_id) as session:
+        shop = await make_shop(session, merchant.live_id)
+        (await session.get_one(Member, (merchant.live_id, shop.buyer.member_id))).openid = openid
+        wish = Wish(shop.campaign.id, participant_id=shop.buyer.id)
+        return await selling.sell(
+            session, merchant_id=merchant.live_id, wish=wish, provider="wechat", now=clock.utcnow()
+        )

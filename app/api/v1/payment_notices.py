@@ -33,8 +33,9 @@ class NoticeOut(Answer):
             "merchant_mismatch",
             "provider_mismatch",
             "paid_twice",
+            "payment_used",
         ],
-        Field(description="`paid_twice`: another transaction paid for it before."),
+        Field(description="`paid_twice`: another transaction paid for it before; `payment_used`: it paid for another."),
     ]
     checkout_id: str | None
     external_id: Annotated[str | None, Field(description="The provider's transaction.")]
@@ -64,7 +65,10 @@ async def list_notices(tenant: TenantDep, page: PageDep) -> dict[str, Any]:
     response_model=ReceivedOut,
     responses={
         401: {"model": ReceivedOut, "description": "Not signed by the provider, or not just now: nothing is kept"},
-        409: {"model": ReceivedOut, "description": "Signed, and does not fit: set aside in the list of notices"},
+        409: {
+            "model": ReceivedOut,
+            "description": "Signed, and does not fit: set aside in the list of notices; or makes no sense",
+        },
         503: {"model": ReceivedOut, "description": "Try again later"},
     },
 )

@@ -6,11 +6,12 @@ import hmac
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from app.kit import clock
+from app.orders.providers import trades
 from app.orders.providers.protocol import Notice, State
 from app.orders.providers.signatures import is_fresh, refused
 from app.settings import get_keyring
@@ -20,28 +21,17 @@ _STATES: dict[str, State] = {"SUCCESS": "paid", "PAYERROR": "failed", "CLOSED": 
 _NAMES = {state: name for name, state in _STATES.items()}
 
 
-class Amount(msgspec.Struct):
-    total: int
-    currency: str
-
-
-class Body(msgspec.Struct):
-    merchant_id: str
-    out_trade_no: str
-    trade_state: str
-    amount: Amount
-    transaction_id: str | None = None
-    success_time: datetime | None = None
-
-
 def write(notice: Notice) -> tuple[dict[str, str], bytes]:
     """Headers and body, signed now."""
-    amount = Amount(notice.amount_minor or 0, notice.currency or "")
-    body = msgspec.json.encode(
-        Body(notice.merchant_id, notice.key, _NAMES[notice.state], amount, notice.external_id, notice.paid_at)
-    )
+    amount = trades.Amount(notice.amount_minor or 0, notice.currency or "")
+    trade = trades.Trade(notice.key, _NAMES[notice.state], amount, notice.external_id, notice.paid_at)
+    return sign(notice.merchant_id, {"merchant_id": notice.merchant_id, **msgspec.to_builtins(trade)})
+
+
+def sign(merchant_id: str, told: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
+    body = msgspec.json.encode(told)
     stamp, nonce = str(int(clock.utcnow().timestamp())), secrets.token_hex(16)
-    signature = _sign(notice.merchant_id, stamp, nonce, body)
+    signature = _sign(merchant_id, stamp, nonce, body)
     return {STAMP: stamp, NONCE: nonce, SIGNATURE: signature, "content-type": "application/json"}, body
 
 
@@ -56,20 +46,14 @@ class SandboxReader:
         if not is_fresh(stamp) or not hmac.compare_digest(expected.encode(), given.encode()):
             raise refused()
         try:
-            told = msgspec.json.decode(body, type=Body)
-        except msgspec.DecodeError:
-            raise refused() from None
-        return Notice(
-            "sandbox",
-            self.merchant_id,
-            told.out_trade_no,
-            _STATES.get(told.trade_state, "unknown"),
-            external_id=told.transaction_id,
-            amount_minor=told.amount.total,
-            currency=told.amount.currency,
-            paid_at=told.success_time,
-            is_ours=told.merchant_id == self.merchant_id,
-        )
+            told = msgspec.json.decode(body, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            raise trades.unreadable(str(fault)) from None
+        is_ours = told.get("merchant_id") == self.merchant_id
+        notice = trades.read(told, _STATES, provider="sandbox", merchant_id=self.merchant_id, is_ours=is_ours)
+        if notice.state == "unknown":
+            raise trades.unreadable("No such state of a payment.")
+        return notice
 
 
 def _sign(merchant_id: str, stamp: str, nonce: str, body: bytes) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from wechatpayv3.async_ import AsyncWeChatPay, WeChatPayType  # type: ignore[imp
 
 from app.kit import clock, rsa_keys
 from app.kit.errors import Unavailable
+from app.orders.providers import trades
 from app.orders.providers.credentials import WechatPaySettings
 from app.orders.providers.protocol import Notice, Payback, Payment, RefundState, Start, State, Way
 from app.orders.providers.signatures import is_fresh, refused
@@ -62,7 +62,7 @@ class WechatPay:
     async def query(self, key: str) -> Notice:
         status, text = await self._library().query(out_trade_no=key)
         if status == OK:
-            return self._notice(msgspec.json.decode(text, type=dict[str, Any]))
+            return self._notice(msgspec.json.decode(text))
         state: State = "not_found" if status == NOT_FOUND else "unknown"
         return Notice("wechat", self.merchant_id, key, state)
 
@@ -88,24 +88,18 @@ class WechatPay:
             told = library.callback(dict(headers), body)
         except Exception:  # noqa: BLE001  # the library raises `Exception` itself for what it cannot read
             raise refused() from None
-        try:
-            return self._notice(told["resource"])
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise refused() from None
+        if not told:
+            raise refused()
+        notice = self._notice(told["resource"])
+        if notice.state == "unknown":
+            raise trades.unreadable("No such state of a payment.")
+        return notice
 
-    def _notice(self, trade: Mapping[str, Any]) -> Notice:
-        amount, paid_at = trade.get("amount") or {}, trade.get("success_time")
-        return Notice(
-            "wechat",
-            self.merchant_id,
-            str(trade.get("out_trade_no", "")),
-            _STATES.get(str(trade.get("trade_state")), "unknown"),
-            external_id=trade.get("transaction_id"),
-            amount_minor=amount.get("total"),
-            currency=amount.get("currency"),
-            paid_at=datetime.fromisoformat(paid_at).astimezone(UTC) if paid_at else None,
-            is_ours=(trade.get("mchid"), trade.get("appid")) == (self.settings.mch_id, self.settings.app_id),
-        )
+    def _notice(self, trade: Any) -> Notice:
+        if not isinstance(trade, dict):
+            raise trades.unreadable("It holds no payment.")
+        is_ours = (trade.get("mchid"), trade.get("appid")) == (self.settings.mch_id, self.settings.app_id)
+        return trades.read(trade, _STATES, provider="wechat", merchant_id=self.merchant_id, is_ours=is_ours)
 
     async def _begin(self, **given: Any) -> dict[str, Any]:
         status, text = await self._library().pay(**given)

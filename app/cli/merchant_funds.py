@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,14 +15,22 @@ from app.cli.desk import dry_run_notice
 from app.cli.output import say, show_json, show_table
 from app.kit import clock
 from app.kit.money import MAX_MINOR, yuan
-from app.merchants import accounts, funding
+from app.merchants import accounts, funding, top_up_refunds
 from app.merchants.funding import Mode
 from app.merchants.views import funding_view
 from app.resources import Resources
 
 ACTOR = "command_line"
+
+
+def _currency(code: str) -> str:
+    if not re.fullmatch("[A-Z]{3}", code):
+        raise typer.BadParameter("three capital letters, as CNY", param_hint="--currency")
+    return code
+
+
 MerchantOption = Annotated[str, typer.Option("--merchant", help="A merchant (mch_…), live or test.")]
-CurrencyOption = Annotated[str, typer.Option("--currency", help="Of the funds.")]
+CurrencyOption = Annotated[str, typer.Option("--currency", help="Of the funds.", callback=_currency)]
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DataOption = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
@@ -60,9 +69,7 @@ def top_up(
     data: DataOption = None,
 ) -> None:
     """Write down money that a merchant has paid in some other way than by a checkout."""
-    amount_minor = _minor(amount)
-    if not 1 <= len(reference.strip()) <= 64:
-        raise typer.BadParameter("1 to 64 characters", param_hint="--reference")
+    amount_minor, named = _minor(amount), _reference(reference)
 
     async def work(session: AsyncSession) -> dict[str, Any]:
         account = await accounts.get(session, merchant_id=merchant)
@@ -71,7 +78,7 @@ def top_up(
             merchant_id=merchant,
             amount_minor=amount_minor,
             currency=currency,
-            reference=reference.strip(),
+            reference=named,
             actor=ACTOR,
             now=clock.tenant_now(account.merchant.clock_offset_seconds),
         )
@@ -79,8 +86,45 @@ def top_up(
 
     done = _as_system(work, data, execute=execute)
     if not done["added"]:
-        say(f"{reference.strip()} was written down before; nothing is added.")
+        say(f"{named} was written down before; nothing is added.")
     _print(done, as_json, is_dry=not execute)
+
+
+def refund_top_up(
+    merchant: MerchantOption,
+    order: Annotated[str, typer.Option("--order", help="The top-up's checkout (ord_…).")],
+    amount: Annotated[str, typer.Option(metavar="FEN", help="In minor units; of one top-up in parts, too.")],
+    reference: Annotated[str, typer.Option(help="What names this refund; the same again gives nothing.")],
+    execute: ExecuteOption = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """Give back what was paid in by a checkout, by the provider that took it: never more than is available."""
+    amount_minor, named = _minor(amount), _reference(reference)
+
+    async def work(session: AsyncSession) -> dict[str, Any]:
+        made, is_new = await top_up_refunds.refund(
+            session,
+            merchant_id=merchant,
+            checkout_id=order,
+            amount_minor=amount_minor,
+            reference=named,
+            actor=ACTOR,
+            now=clock.utcnow(),
+        )
+        shown = {"id": made.id, "amount_minor": made.amount_minor, "payback": made.payback}
+        return {"given": is_new, "refund": shown, "funding": await _view(session, merchant, made.currency or "CNY")}
+
+    done = _as_system(work, data, execute=execute)
+    if not done["given"]:
+        say(f"{named} was given back before; nothing is taken.")
+    _print(done, as_json, is_dry=not execute)
+
+
+def _reference(text: str) -> str:
+    if not (1 <= len(text.strip()) <= 64 and text.isprintable()):
+        raise typer.BadParameter("1 to 64 characters", param_hint="--reference")
+    return text.strip()
 
 
 def _minor(amount: str) -> int:

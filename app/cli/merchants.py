@@ -21,6 +21,7 @@ from app.settings import get_keyring
 app = typer.Typer(help="Merchants: list, show, create, verify, their users and funds.", no_args_is_help=True)
 app.command("funding")(merchant_funds.set_funding)
 app.command("top-up")(merchant_funds.top_up)
+app.command("refund-top-up")(merchant_funds.refund_top_up)
 T = TypeVar("T")
 
 ACTOR = "command_line"

@@ -1,4 +1,4 @@
-"""What finance looks after: does it all agree, what is stuck, and what two people make of it."""
+"""What finance looks after: does it all agree, and what is stuck."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import typer
 from app.cli import payout_rails, payout_tables
 from app.cli.desk import Desk, dry_run_notice
 from app.cli.output import Exit, say, show_json, show_table
-from app.cli.payout_desk import Data, Execute, Json, Looker, Merchant, User, instant, look, run
+from app.cli.payout_desk import Data, Execute, Json, Looker, Merchant, instant, look, run
 from app.cli.sheets import OutFile, write_sheet
 from app.kit.spreadsheets import Cell
-from app.payouts import carrying, checkup, decisions, provider_list, reconciliation, terms
-from app.payouts.decisions import Outcome
+from app.payouts import carrying, checkup, provider_list, reconciliation, terms
 from app.payouts.rules import FeeBearer
 
 NOT_AGREED = ("differences", "refused", "unanswered", "not_asked")
@@ -97,47 +96,6 @@ def doctor(merchant: Merchant, user: Looker = None, as_json: Json = False, data:
         payout_tables.show_stuck(found["stuck"])
     if not found["ok"]:
         raise typer.Exit(Exit.FAILED)
-
-
-def settle_unknown(
-    merchant: Merchant,
-    payout: Annotated[str, typer.Option("--payout", help="The payout (pay_…).")],
-    user: User,
-    paid: Annotated[bool, typer.Option("--paid/--failed", help="What the provider's own books say.")],
-    reason: Annotated[str | None, typer.Option(help="Why; kept in the audit log.")] = None,
-    evidence: Annotated[str | None, typer.Option(help="What shows it: a statement, a case number.")] = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="By another user than asked and approved.")] = False,
-    execute: Execute = False,
-    as_json: Json = False,
-    data: Data = None,
-) -> None:
-    """Say what became of a payout that its provider tells nothing of. One asks with evidence, another one confirms."""
-    outcome: Outcome = "paid" if paid else "failed"
-    if not confirm and not (reason and evidence):
-        raise typer.BadParameter("asking takes both", param_hint="--reason / --evidence")
-
-    async def work(desk: Desk) -> dict[str, Any]:
-        own: dict[str, Any] = {"merchant_id": desk.merchant_id, "payout_id": payout, "actor_id": user}
-        own |= {"outcome": outcome, "now": desk.now}
-        if confirm:
-            return _decision(await decisions.confirm(desk.session, **own))
-        return _decision(await decisions.ask(desk.session, **own, reason=reason or "", evidence=evidence or ""))
-
-    done = {"executed": execute, **run(work, merchant, data, execute=execute)}
-    if as_json:
-        show_json(done)
-    else:
-        rows = [(name, str(value if value is not None else "–")) for name, value in done.items() if name != "executed"]
-        show_table("Decision", ["", ""], rows)
-    if not execute:
-        dry_run_notice()
-    elif not confirm:
-        say("Nothing has moved: another user looks at the evidence and runs the same command with --confirm.")
-
-
-def _decision(row: Any) -> dict[str, Any]:
-    names = ("payout_id", "outcome", "reason", "evidence", "asked_by", "asked_at", "confirmed_by", "confirmed_at")
-    return {name: getattr(row, name) for name in names}
 
 
 def settings(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli import payout_checks, payout_rails, payout_tables
+from app.cli import payout_checks, payout_decisions, payout_rails, payout_tables
 from app.cli.desk import Desk, counting
 from app.cli.output import Exit, show_json
 from app.cli.payout_desk import (
@@ -226,5 +226,6 @@ def import_(
 
 app.command()(payout_checks.reconcile)
 app.command()(payout_checks.doctor)
-app.command("settle-unknown")(payout_checks.settle_unknown)
+app.command("settle-unknown")(payout_decisions.settle_unknown)
+app.command("settle-refund")(payout_decisions.settle_refund)
 app.command("settings")(payout_checks.settings)

@@ -2,7 +2,7 @@
 
 `merchant_deposits` and `customer_payments` → `merchant_funds` → (a batch is approved) `merchant_funds_reserved` →
 (its payout is paid) `funds_spent`; the part of a payout that failed or was cancelled goes back. What is refunded of a
-sale leaves `merchant_funds` as it came.
+sale or a top-up leaves `merchant_funds` as it came.
 """
 
 from __future__ import annotations
@@ -114,6 +114,20 @@ async def returned(
     own: dict[str, Any] = {"merchant_id": merchant_id, "currency": currency, "occurred_at": occurred_at}
     legs = _legs(("merchant_funds", "customer_payments"), amount_minor)
     await service.post(session, **own, kind="sale_returned", reference=reference, legs=legs)
+
+
+async def withdraw(
+    session: AsyncSession, *, merchant_id: str, reference: str, amount_minor: int, currency: str, occurred_at: datetime
+) -> None:
+    """Of a top-up, back to the merchant; Conflict `funds_insufficient`: what is owed or put aside stays.
+
+    One after the other with those who reserve.
+    """
+    await session.execute(_LOCK, {"merchant_id": merchant_id})
+    await require(session, merchant_id=merchant_id, currency=currency, amount_minor=amount_minor)
+    own: dict[str, Any] = {"merchant_id": merchant_id, "currency": currency, "occurred_at": occurred_at}
+    legs = _legs(("merchant_funds", "merchant_deposits"), amount_minor)
+    await service.post(session, **own, kind="top_up_returned", reference=reference, legs=legs)
 
 
 async def require(session: AsyncSession, *, merchant_id: str, currency: str, amount_minor: int) -> Funds:

@@ -9,10 +9,12 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.kit.errors import Unprocessable
 from app.ledger import funds
 from app.ledger.funds import Funds
 from app.merchants import accounts, audit, house
-from app.models import Merchant
+from app.models import Campaign, Merchant
+from app.plans.rules import CURRENCY
 
 Mode = Literal["own", "prepaid"]
 
@@ -54,8 +56,9 @@ async def top_up(
     now: datetime,
 ) -> bool:
     """As *system*, by the platform: money that came some other way, `reference` names it there. False where it was
-    written down before; Conflict `reference_reused` where it was another amount."""
+    written down before; Conflict `reference_reused` where it was another amount; Unprocessable `currency_not_sold`."""
     merchant = (await accounts.get(session, merchant_id=merchant_id)).merchant
+    await _require_sold(session, merchant.id, currency)
     is_new = await funds.received(
         session,
         merchant_id=merchant.id,
@@ -69,6 +72,14 @@ async def top_up(
         detail = {"amount_minor": amount_minor, "currency": currency, "reference": reference, "merchant": merchant.id}
         await _audit(session, merchant, actor, "funds.topped_up", detail)
     return is_new
+
+
+async def _require_sold(session: AsyncSession, merchant_id: str, currency: str) -> None:
+    """Nobody could ever be paid out of other money: promoters earn what its campaigns sell in."""
+    found = await session.scalars(select(Campaign.currency).where(Campaign.merchant_id == merchant_id).distinct())
+    sold = sorted({CURRENCY, *found})
+    if currency not in sold:
+        raise Unprocessable("currency_not_sold", f"The merchant sells in {', '.join(sold)}, not in {currency}.")
 
 
 async def _audit(session: AsyncSession, merchant: Merchant, actor: str, action: str, detail: dict[str, Any]) -> None:

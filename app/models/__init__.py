@@ -18,7 +18,7 @@ from app.models.merchants import (
     Plan,
     PlanPurchase,
 )
-from app.models.orders import Order, OrderLine, Refund
+from app.models.orders import Order, OrderLine, PaybackDecision, Refund
 from app.models.payouts import (
     PayeeAccount,
     Payout,
@@ -77,6 +77,7 @@ __all__ = [
     "ParticipantTotals",
     "ParticipantVisitor",
     "PastBinding",
+    "PaybackDecision",
     "PayeeAccount",
     "PaymentNotice",
     "PaymentProvider",

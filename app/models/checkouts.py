@@ -20,6 +20,8 @@ class Checkout(TenantRow, Base):
 
     `reserved`: pieces of the campaign's stock that it holds. `due_at`, by the tenant's clock: when the worker turns to
     it next. `applied_at`: when what was bought was given: the order recorded, the days or the funds added.
+    `provider_account`: whose payment it is at the provider. `payer_openid`: of whoever pays in WeChat: anybody with the
+    link may.
     """
 
     __tablename__ = "checkouts"
@@ -65,6 +67,8 @@ class Checkout(TenantRow, Base):
     currency: Mapped[str] = mapped_column(CHAR(3))
     provider: Mapped[str] = mapped_column(String(16))
     way: Mapped[str | None] = mapped_column(String(16))
+    provider_account: Mapped[str | None] = mapped_column(String(160))
+    payer_openid: Mapped[str | None] = mapped_column(Sealed("checkout.payer_openid"))
     external_id: Mapped[str | None] = mapped_column(String(128))
     return_url: Mapped[str | None] = mapped_column(String(500))
     meta: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default="{}")

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, func, text
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
 from app.db.types import Id, Instant
 from app.models.merchants import merchant_fk
+
+PAYBACKS = ("due", "processing", "unknown", "refused", "parked", "refunded", "paid_otherwise")
 
 
 class Order(TenantRow, Base):
@@ -89,17 +91,27 @@ class OrderLine(TenantRow, Base):
 
 
 class Refund(TenantRow, Base):
-    """A negative part of an order; `parked` while its order is not known yet, and so may be its currency."""
+    """A negative part of an order, or of a checkout that has none; `parked` while its order, and maybe its currency, is
+    not known yet.
+    """
 
     __tablename__ = "refunds"
     __table_args__ = (
         merchant_fk("order_id", to="orders.id"),
         CheckConstraint("status IN ('parked', 'applied', 'refused')", name="status"),
         CheckConstraint("amount_minor > 0", name="amount"),
+        merchant_fk("checkout_id", to="checkouts.id"),
         CheckConstraint(
-            "status <> 'applied' OR (order_id IS NOT NULL AND currency IS NOT NULL)", name="applied_to_an_order"
+            "status <> 'applied' OR (coalesce(order_id, checkout_id) IS NOT NULL AND currency IS NOT NULL)",
+            name="applied_to_something",
         ),
-        CheckConstraint("payback IN ('due', 'processing', 'unknown', 'refused', 'refunded')", name="payback"),
+        CheckConstraint(f"payback IN {PAYBACKS}", name="payback"),
+        Index(
+            "ix_refunds_checkout",
+            "merchant_id",
+            "checkout_id",
+            postgresql_where=text("checkout_id IS NOT NULL"),
+        ),
         Index("uq_refunds_external_refund_id", "merchant_id", "external_refund_id", unique=True),
         Index("ix_refunds_order", "merchant_id", "order_id"),
         Index(
@@ -113,6 +125,7 @@ class Refund(TenantRow, Base):
 
     id: Mapped[str] = mapped_column(Id("rfd"), primary_key=True)
     order_id: Mapped[str | None] = mapped_column(Id("ord"))
+    checkout_id: Mapped[str | None] = mapped_column(Id("ord"))
     external_order_id: Mapped[str] = mapped_column(String(128))
     external_refund_id: Mapped[str] = mapped_column(String(128))
     content_hash: Mapped[bytes] = mapped_column(LargeBinary)
@@ -122,10 +135,34 @@ class Refund(TenantRow, Base):
     status: Mapped[str] = mapped_column(String(16))
     refusal: Mapped[str | None] = mapped_column(String(64))
     refunded_at: Mapped[Instant]
-    # What the provider of the payment says; None where the merchant gives the money back itself.
+    # What the provider of the payment says, or two people; None where the merchant gives the money back itself.
     payback: Mapped[str | None] = mapped_column(String(16))
+    payback_reason: Mapped[str | None] = mapped_column(String(64))
+    # A refund that its provider has closed is asked for by another key.
+    payback_round: Mapped[int] = mapped_column(server_default="0")
     paid_back_at: Mapped[Instant | None]
     due_at: Mapped[Instant | None]
     attempts: Mapped[int] = mapped_column(server_default="0")
     leased_until: Mapped[Instant | None]
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
+class PaybackDecision(TenantRow, Base):
+    """What two people say of a refund that its provider does not carry out: asked by one, confirmed by another."""
+
+    __tablename__ = "payback_decisions"
+    __table_args__ = (
+        merchant_fk("refund_id", to="refunds.id"),
+        CheckConstraint("outcome IN ('paid_otherwise', 'try_again')", name="outcome"),
+        CheckConstraint("confirmed_by <> asked_by", name="two_people"),
+        CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
+    )
+
+    refund_id: Mapped[str] = mapped_column(Id("rfd"), primary_key=True)
+    outcome: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[str] = mapped_column(Text)
+    asked_by: Mapped[str] = mapped_column(Id("usr"))
+    asked_at: Mapped[Instant]
+    confirmed_by: Mapped[str | None] = mapped_column(Id("usr"))
+    confirmed_at: Mapped[Instant | None]

@@ -17,9 +17,9 @@ from app.orders import checkout_rules as rules
 from app.orders import claims
 from app.orders.claims import Claim
 from app.orders.providers import credentials
-from app.orders.providers.protocol import Notice, Payback, Provider, RefundState, payment_key
+from app.orders.providers.protocol import Notice, Provider, payment_key
 
-DUE = ("open", "expired", "refund_due")
+DUE = ("open", "expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,8 @@ class Turn:
     claim: Claim
     kind: str
     row: PaymentProvider | None
-    refunding: bool
     is_begun: bool
     is_over: bool
-    amount_minor: int
-    currency: str
     is_house: bool
     now: datetime
 
@@ -53,11 +50,8 @@ async def prepare(session: AsyncSession, claim: Claim) -> Turn | None:
         claim,
         kind=checkout.provider,
         row=await credentials.find(session, merchant_id=claim.merchant_id),
-        refunding=checkout.status == "refund_due",
         is_begun=checkout.started_at is not None,
         is_over=checkout.expires_at <= now,
-        amount_minor=checkout.amount_minor,
-        currency=checkout.currency,
         is_house=merchant.is_house,
         now=now,
     )
@@ -73,16 +67,10 @@ async def ask(provider: Provider, turn: Turn) -> Notice:
     return notice
 
 
-def payback(turn: Turn) -> Payback:
-    """Of a payment that bought nothing: all of it."""
-    key = payment_key(turn.claim.row_id)
-    return Payback(key, key, turn.amount_minor, turn.amount_minor, turn.currency, "付款到账时商品已不能购买")
-
-
 async def go_on(session: AsyncSession, turn: Turn, notice: Notice | None) -> None:
     """After a look that settled nothing; `notice` is None where the provider did not answer, or was not asked."""
     checkout = await _newest(session, turn.claim)
-    if checkout is None or checkout.status not in {"open", "expired"}:
+    if checkout is None or checkout.status not in DUE:
         return
     is_answered = not turn.is_begun or (notice is not None and notice.state != "unknown")
     is_unclosed = turn.is_begun and notice is not None and notice.state == "waiting"
@@ -94,18 +82,6 @@ async def go_on(session: AsyncSession, turn: Turn, notice: Notice | None) -> Non
     look = rules.next_look(turn.now, attempts=checkout.attempts, expires_at=checkout.expires_at)
     checkout.due_at = look if is_open else end.look_at
     checkout.leased_until = None
-    await session.flush()
-
-
-async def refunded(session: AsyncSession, turn: Turn, state: RefundState) -> None:
-    checkout = await _newest(session, turn.claim)
-    if checkout is None or checkout.status != "refund_due":
-        return
-    checkout.leased_until = None
-    if state == "refunded":
-        checkout.status, checkout.refunded_at, checkout.due_at = "refunded", turn.now, None
-    else:
-        checkout.due_at = rules.next_refund_look(turn.now, attempts=checkout.attempts)
     await session.flush()
 
 

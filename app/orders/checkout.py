@@ -17,7 +17,7 @@ from app.kit.errors import Conflict, NotFound, Unprocessable, not_found
 from app.ledger import funds
 from app.models import Campaign, Checkout, Participant
 from app.orders import checkout_rules as rules
-from app.orders import service
+from app.orders import paying_back, service
 from app.orders.checkout_rules import Purpose
 from app.orders.providers.protocol import Kind, Notice
 from app.orders.rules import WHOLE, NewLine, NewOrder
@@ -160,7 +160,7 @@ async def _take_payment(session: AsyncSession, checkout: Checkout, notice: Notic
             await record_order(session, checkout=checkout, now=now)
     except (Conflict, NotFound, Unprocessable) as refusal:
         await _end(session, [checkout], "refund_due", reason=refusal.code)
-        checkout.due_at = now
+        await paying_back.owe(session, checkout=checkout, amount_minor=checkout.amount_minor, now=now)
     else:
         checkout.status, checkout.applied_at = "paid", now
         await _fill_funds(session, checkout)

@@ -21,6 +21,7 @@ UNANSWERED_FOR = timedelta(minutes=10)
 # Whoever did not answer then may have taken the money: it is asked on, for as long as it tells of such payments.
 LATE_LOOK = timedelta(hours=1)
 ASKED_FOR = timedelta(days=3)
+SILENT_FOR = timedelta(days=1)
 
 
 def expires_at(now: datetime, *, ends_at: datetime | None) -> datetime:
@@ -54,6 +55,14 @@ def end_of_look(now: datetime, *, is_answered: bool, is_unclosed: bool, expires_
 
 def next_refund_look(now: datetime, *, attempts: int) -> datetime:
     return now + REFUND_LOOKS[min(attempts, len(REFUND_LOOKS) - 1)]
+
+
+def is_for_people(payback: str | None, *, asked_for_at: datetime, now: datetime) -> bool:
+    """Whether two people may decide what becomes of a refund: where nothing can be under way any more, or its provider
+    has told nothing for a day. One that is being carried out is not theirs."""
+    if payback == "unknown":
+        return asked_for_at + SILENT_FOR <= now
+    return payback in {"refused", "parked"}
 
 
 def way(provider: str, *, in_wechat: bool, has_openid: bool) -> Way | None:

@@ -63,6 +63,9 @@ async def begin(
         raise Conflict("payment_other_way", "This payment goes on in another browser.")
     checkout.way, checkout.started_at = way, checkout.started_at or now
     checkout.due_at, checkout.attempts = rules.next_look(now, attempts=0, expires_at=checkout.expires_at), 0
+    row = await credentials.find_to_pay(session, merchant_id=merchant_id)
+    if checkout.provider == credentials.KIND and row is not None:
+        checkout.provider_account = checkout.provider_account or credentials.account(row)
     await session.flush()
     payment = Payment(
         payment_key(checkout.id),
@@ -75,7 +78,6 @@ async def begin(
         payer_address=payer_address,
         openid=openid,
     )
-    row = await credentials.find_to_pay(session, merchant_id=merchant_id)
     return Begun(payment, checkout.provider, way, row)
 
 

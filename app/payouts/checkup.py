@@ -54,7 +54,18 @@ _FOR_PEOPLE = (
 _DECIDED = "EXISTS (SELECT 1 FROM payout_decisions d WHERE d.merchant_id = p.merchant_id AND d.payout_id = p.id)"
 
 
-_PROVIDERS_ACCOUNT = "funds and credentials at the payment provider, which is asked again; never pay it back by hand"
+# As `orders.checkout_rules.is_for_people` says it, an hour being this list's patience.
+_REFUND_FOR_PEOPLE = """(r.payback IN ('refused', 'parked')
+    OR r.payback = 'unknown' AND r.created_at <= :before + interval '1 hour' - interval '1 day')"""
+_REFUND_DECIDED = """EXISTS (SELECT 1 FROM payback_decisions d WHERE d.merchant_id = r.merchant_id
+    AND d.refund_id = r.id AND d.confirmed_at IS NULL)"""
+
+
+def _refunds(more: str) -> str:
+    return f"""SELECT r.id AS subject, r.created_at AS since, r.amount_minor AS amount FROM refunds r
+        WHERE r.merchant_id = :merchant_id AND r.due_at IS NOT NULL AND r.created_at < :before
+            AND {more}"""  # noqa: S608 - constants
+
 
 _WAITS = (
     Wait(
@@ -180,20 +191,25 @@ _WAITS = (
         GROUP BY c.member_id, c.currency HAVING sum(c.amount_minor) > 0 AND min(c.created_at) < :before""",
     ),
     Wait(
-        "payment that bought nothing not given back",
-        "ord",
-        STUCK_AFTER,
-        f"finance: {_PROVIDERS_ACCOUNT}",
-        """SELECT id AS subject, paid_at AS since, amount_minor AS amount FROM checkouts
-        WHERE merchant_id = :merchant_id AND status = 'refund_due' AND paid_at < :before""",
-    ),
-    Wait(
-        "refund of a sale not given back",
+        "refund not given back",
         "rfd",
         STUCK_AFTER,
-        f"finance: {_PROVIDERS_ACCOUNT}",
-        """SELECT id AS subject, created_at AS since, amount_minor AS amount FROM refunds
-        WHERE merchant_id = :merchant_id AND due_at IS NOT NULL AND payback <> 'refunded' AND created_at < :before""",
+        "finance: funds and credentials at the payment provider, which is asked again; never pay it back by hand",
+        _refunds(f"NOT {_REFUND_FOR_PEOPLE}"),
+    ),
+    Wait(
+        "refund that its provider does not carry out",
+        "rfd",
+        STUCK_AFTER,
+        "finance: look it up in the provider's console, then settle-refund",
+        _refunds(f"{_REFUND_FOR_PEOPLE} AND NOT {_REFUND_DECIDED}"),
+    ),
+    Wait(
+        "decision on a refund not confirmed",
+        "rfd",
+        STUCK_AFTER,
+        "another user: look at the evidence, then settle-refund --confirm",
+        _refunds(f"{_REFUND_FOR_PEOPLE} AND {_REFUND_DECIDED}"),
     ),
     Wait(
         "payment that nobody asks after",

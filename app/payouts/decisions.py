@@ -8,13 +8,22 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.rows import get_row
-from app.kit.errors import Conflict
+from app.kit.errors import Conflict, not_found
 from app.models import Payout, PayoutBatch, PayoutDecision
 from app.payouts import acting, outcomes, queries, rules
 from app.payouts.locks import lock_batches
 from app.payouts.rails.rules import is_for_people
 
 Outcome = Literal["paid", "failed"]
+
+
+async def get(session: AsyncSession, *, merchant_id: str, payout_id: str) -> PayoutDecision:
+    """NotFound `payout_not_found`, or `payout_decision_not_found` where nobody has asked for one."""
+    payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
+    found = await session.get(PayoutDecision, (merchant_id, payout.id))
+    if found is None:
+        raise not_found("payout_decision")
+    return found
 
 
 async def ask(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.kit import people
-from app.models import PayeeAccount, Payout, PayoutBatch, Withdrawal
+from app.models import PaybackDecision, PayeeAccount, Payout, PayoutBatch, PayoutDecision, Withdrawal
 from app.payouts import payees
 from app.payouts.planning import Planned, Skipped
 from app.payouts.withdrawals import Quote
@@ -117,4 +117,21 @@ def batch_view(batch: PayoutBatch) -> dict[str, Any]:
         "settled_at": batch.settled_at,
         "metadata": {},
         "created_at": batch.created_at,
+    }
+
+
+def decision_view(decision: PayoutDecision | PaybackDecision) -> dict[str, Any]:
+    """By the id of what is decided on: there is one of each."""
+    is_payout = isinstance(decision, PayoutDecision)
+    return {
+        "id": decision.payout_id if isinstance(decision, PayoutDecision) else decision.refund_id,
+        "object": "payout_decision" if is_payout else "refund_decision",
+        "outcome": decision.outcome,
+        "reason": decision.reason,
+        "evidence": decision.evidence,
+        "asked_by": decision.asked_by,
+        "confirmed_by": decision.confirmed_by,
+        "confirmed_at": decision.confirmed_at,
+        "metadata": {},
+        "created_at": decision.asked_at,
     }

@@ -1,4 +1,4 @@
-"""Checkouts that nobody has told of: asked after, ended, refunded. And what the cashier tells late."""
+"""Checkouts that nobody has told of: asked after, and ended. And what the cashier tells late."""
 
 from __future__ import annotations
 
@@ -38,11 +38,7 @@ async def follow_checkouts(resources: Resources) -> int:
 async def _follow(resources: Resources, client: httpx.AsyncClient, claim: Claim) -> None:
     async with resources.db.tenant(claim.merchant_id) as session:
         turn = await asking.prepare(session, claim)
-    if turn is not None and turn.refunding:
-        state = await turns.pay_back(resources, client, turn, asking.payback(turn))
-        async with resources.db.tenant(claim.merchant_id) as session:
-            await asking.refunded(session, turn, state)
-    elif turn is not None:
+    if turn is not None:
         await _ask(resources, client, turn)
 
 

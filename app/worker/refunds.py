@@ -26,11 +26,13 @@ async def pay_back(resources: Resources) -> int:
 async def _follow(resources: Resources, client: httpx.AsyncClient, claim: Claim) -> None:
     async with resources.db.tenant(claim.merchant_id) as session:
         turn = await paying_back.prepare(session, claim)
-    if turn.is_house:
+    if turn is None:
+        return
+    if turn.is_house and turn.order_id is not None:
         # What the house sells is other merchants'. Before the money, which is asked for until it is there.
         async with resources.db.system() as session:
             own = {"merchant_id": claim.merchant_id, "order_id": turn.order_id}
             await purchases.take_back(session, **own, now=clock.utcnow())
-    state = await turns.pay_back(resources, client, turn, turn.payback)
+    state = "parked" if turn.parked else await turns.pay_back(resources, client, turn, turn.payback)
     async with resources.db.tenant(claim.merchant_id) as session:
         await paying_back.record(session, turn, state)

@@ -124,6 +124,12 @@ BODIES: dict[str, list[Any]] = {
     "PUT /v1/payout-rails/wechat": [RAIL],
     "PUT /v1/payout-settings": [{"minimum_minor": 100, "user_id": "$usr"}],
     "POST /v1/payouts/{payout_id}/cancel": [{"user_id": "$usr"}],
+    "POST /v1/payouts/{payout_id}/decision": [{"user_id": "$usr2", "outcome": "paid", "reason": "x", "evidence": "y"}],
+    "POST /v1/payouts/{payout_id}/decision/confirm": [{"user_id": "$usr2", "outcome": "paid"}],
+    "POST /v1/refunds/{refund_id}/decision": [
+        {"user_id": "$usr2", "outcome": "try_again", "reason": "x", "evidence": "y"}
+    ],
+    "POST /v1/refunds/{refund_id}/decision/confirm": [{"user_id": "$usr2", "outcome": "try_again"}],
     "POST /v1/payout-batches/{batch_id}/results": ["payout_id,status,external_id,reason,paid_at\n$pay2,paid,1,,\n"],
     "POST /v1/refunds": [{"external_order_id": "$external_order_id", "external_refund_id": "$new", "amount_minor": 1}],
     "POST /v1/rewards/{reward_id}/revoke": [{"reason": "x"}],

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 from app.db.session import Database
-from app.kit.errors import Conflict, NotFound
+from app.kit.errors import Conflict, NotFound, Unprocessable
 from app.models import AuditEntry, Merchant
 from app.resources import Resources
 from app.settings import get_settings
@@ -90,3 +90,19 @@ def test_what_is_refused_changes_nothing(merchant_id: str) -> None:
     unknown = run("funding", "--merchant", "mch_01h2xcejqtf2nbrexx3vqjhp41", "--mode", "prepaid", "--execute")
     assert isinstance(unknown.exception, NotFound)
     assert read("funding", "--merchant", merchant_id)["funding"]["funds_minor"] == 500
+
+
+@pytest.mark.parametrize("currency", ["cny", "YUAN", "USD", "元", ""])
+def test_money_that_nobody_could_be_paid_out_of_is_not_taken(merchant_id: str, currency: str) -> None:
+    words = ["--amount", "1", "--reference", "bank-2", "--currency", currency, "--execute"]
+    refused = run("top-up", "--merchant", merchant_id, *words)
+    is_rule = isinstance(refused.exception, Unprocessable) and refused.exception.code == "currency_not_sold"
+    assert (refused.exit_code == 2) != is_rule == (currency == "USD")
+    assert audits(merchant_id) == []
+
+
+def test_a_refund_of_what_was_no_top_up_is_refused(merchant_id: str) -> None:
+    words = ["--order", "ord_01h2xcejqtf2nbrexx3vqjhp41", "--amount", "100", "--reference", "back-1"]
+    refused = run("refund-top-up", "--merchant", merchant_id, *words, "--execute")
+    assert isinstance(refused.exception, NotFound)
+    assert run("refund-top-up", "--merchant", merchant_id, *words[:-1], " ").exit_code == 2

@@ -15,11 +15,15 @@ import pytest
 from sqlalchemy import select, text
 
 from app import cli
+from app.kit import clock
 from app.models import AuditEntry, PayoutBatch
+from app.orders import paying_back, selling
+from app.orders.selling import Wish
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.payables import make_payable, make_user
 from tests.factories.providers import wechat_settings
+from tests.factories.shops import make_shop
 
 HEAD = "payout_id,status,external_id,reason,paid_at\n"
 
@@ -346,6 +350,35 @@ def test_what_is_not_stuck_is_not_settled_by_people(terminal: Terminal, tmp_path
     assert (code, "payout_submitting" in err) == (3, True)
     code, _, err = terminal.run(*words, "--confirm", "--execute")
     assert (code, "payout_decision_missing" in err) == (3, True)
+
+
+async def test_a_refund_that_nobody_carries_out_is_settled_by_two(terminal: Terminal, resources: Resources) -> None:
+    own = terminal.shop.merchant_id
+    async with resources.db.tenant(own) as session:
+        other = await make_user(session, own)
+        made = await make_shop(session, own)
+        wish = Wish(made.campaign.id, participant_id=made.buyer.id)
+        sold = await selling.sell(session, merchant_id=own, wish=wish, provider="sandbox", now=clock.utcnow())
+        refund = await paying_back.owe(session, checkout=sold, amount_minor=sold.amount_minor, now=clock.utcnow())
+        refund.payback = "refused"
+    words = ["settle-refund", "--refund", refund.id, "--paid-otherwise", "--as"]
+
+    def settle() -> list[Any]:
+        why = ["--reason", "银行转账", "--evidence", "回单 7"]
+        return [
+            terminal.run(*words, other)[0],
+            terminal.run(*words, other, *why)[0],
+            terminal.run(*words, terminal.shop.checker, "--confirm", "--execute")[0],
+            terminal.read(*words, other, *why, "--execute")["refund_id"],
+            terminal.run(*words, other, "--confirm", "--execute")[0],
+            terminal.read(*words, terminal.shop.checker, "--confirm")["executed"],
+            terminal.read(*words, terminal.shop.checker, "--confirm", "--execute")["confirmed_by"],
+        ]
+
+    done = await asyncio.to_thread(settle)
+    assert done == [2, 0, 3, refund.id, 3, False, terminal.shop.checker]
+    async with resources.db.tenant(own) as session:
+        assert (await paying_back.hold(session, merchant_id=own, refund_id=refund.id)).payback == "paid_otherwise"
 
 
 async def test_what_is_stuck_is_told_with_its_age(terminal: Terminal, resources: Resources) -> None:

@@ -114,3 +114,25 @@ async def test_fees_that_merchants_bore_are_booked(books: AsyncConnection, owner
     await books.rollback()
     await asyncio.to_thread(downgrade, owner_url, BEFORE_FEES)
     assert await legs(books, "payout_fees") == []
+
+
+async def test_money_that_bought_nothing_is_asked_back_by_the_key_it_had(
+    books: AsyncConnection, owner_url: str
+) -> None:
+    late = """INSERT INTO checkouts (merchant_id, id, purpose, status, campaign_id, participant_id, member_id, title,
+            quantity, amount_minor, currency, provider, expires_at, paid_at, due_at)
+        SELECT merchant_id, 'facade00-0000-7000-8000-000000000000', 'order', 'refund_due', campaign_id, id, member_id,
+            'x', 1, 5900, 'CNY', 'sandbox', now(), now(), now() FROM participants LIMIT 1"""
+    owed = text(
+        "SELECT id = checkout_id, amount_minor, payback, due_at IS NOT NULL FROM refunds WHERE payback IS NOT NULL"
+    )
+    due = text("SELECT count(due_at) FROM checkouts")
+    await asyncio.to_thread(downgrade, owner_url, "0019")
+    await books.execute(text(late))
+    await books.commit()
+    await asyncio.to_thread(upgrade, owner_url)
+    assert [tuple(row) for row in await books.execute(owed)] == [(True, 5_900, "due", True)]
+    assert await books.scalar(due) == 0
+    await books.rollback()
+    await asyncio.to_thread(downgrade, owner_url, "0019")
+    assert await books.scalar(due) == 1

@@ -17,7 +17,9 @@ from app.models import (
     Member,
     Order,
     Participant,
+    PaybackDecision,
     Payout,
+    PayoutDecision,
     PosterTemplate,
     Referral,
     Reward,
@@ -132,6 +134,9 @@ async def _money(session: AsyncSession, people: World, merchant_id: str) -> Worl
         refund=NewRefund(ids.new("ext"), 1),
         now=clock.utcnow(),
     )
+    why: dict[str, Any] = {"reason": "x", "evidence": "y", "asked_by": maker, "asked_at": clock.utcnow()}
+    session.add(PayoutDecision(merchant_id=merchant_id, payout_id=payout.id, outcome="paid", **why))
+    session.add(PaybackDecision(merchant_id=merchant_id, refund_id=parked.id, outcome="try_again", **why))
     await session.flush()
     return {
         "usr": maker,

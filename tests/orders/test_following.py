@@ -16,6 +16,7 @@ from app.orders.providers.protocol import payment_key
 from app.orders.providers.sandbox import SandboxCashier
 from app.resources import Resources
 from app.worker import checkouts as worker
+from app.worker import refunds
 from tests.factories import MerchantFixture
 from tests.factories.checkouts import Desk
 from tests.factories.shops import open_shop
@@ -105,9 +106,13 @@ async def test_money_that_buys_nothing_goes_back_by_its_provider(desk: Desk) -> 
     await desk.open(quantity=3, now=later)
     assert (await desk.hear(checkout, now=later)).status == "refund_due"
     await desk.advance(30)
-    await _follow(desk)
+    while await refunds.pay_back(desk.resources):
+        pass
     seen = await desk.look(checkout)
     assert (seen.status, seen.reason, seen.due_at) == ("refunded", "out_of_stock", None)
+    async with desk.resources.db.tenant(desk.merchant_id) as session:
+        payment = await session.get_one(SandboxPayment, (desk.merchant_id, payment_key(checkout.id)))
+    assert (payment.status, list(payment.refunds.values())) == ("refunded", [5_900])
 
 
 async def test_a_provider_that_does_not_answer_holds_the_stock_only_for_so_long(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import select, text
 
@@ -16,6 +17,7 @@ from app.payouts.rails.protocol import Answer
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.locks import until_blocked
+from tests.factories.merchants import client_by
 from tests.factories.payables import make_user
 from tests.factories.rails import Counter, open_counter
 
@@ -167,3 +169,33 @@ async def _told(work: Any) -> Any:
         return await work
     except InvitreeError as error:
         return error.code
+
+
+async def test_by_api_it_is_asked_for_seen_and_confirmed(
+    counter: Counter, people: list[str], stuck: str, api: httpx.AsyncClient
+) -> None:
+    path, who = f"/v1/payouts/{stuck}/decision", {"user_id": people[0], "outcome": "paid"}
+    why = {"reason": "对账单有此笔", "evidence": "账单第 7 行"}
+    assert (await api.get(path)).json()["code"] == "payout_decision_not_found"
+    asked = await api.post(path, json=who | why)
+    assert (asked.status_code, asked.json()["id"], asked.json()["confirmed_by"]) == (201, stuck, None)
+    assert (await api.get(path)).json()["evidence"] == why["evidence"]
+    other = {"user_id": people[1], "outcome": "paid"}
+    assert (await api.post(f"{path}/confirm", json=other)).json()["code"] == "idempotency_key_missing"
+    same = await api.post(f"{path}/confirm", json=who, headers={"Idempotency-Key": "a"})
+    assert same.json()["code"] == "asker_is_confirmer"
+    done, again = [await api.post(f"{path}/confirm", json=other, headers={"Idempotency-Key": "b"}) for _ in range(2)]
+    assert (done.status_code, done.json()["confirmed_by"], again.json()) == (200, people[1], done.json())
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert ([each.status for each in await counter.payouts()], await counter.differences()) == (["paid"], [])
+
+
+@pytest.mark.parametrize("part", ["decision", "decision/confirm"])
+async def test_by_api_it_takes_the_scope_of_payouts(api: httpx.AsyncClient, transport: Any, part: str) -> None:
+    made = (await api.post("/v1/api-keys", json={"name": "k", "scopes": ["read", "write"]})).json()
+    body = {"user_id": "usr_01h2xcejqtf2nbrexx3vqjhp41", "outcome": "paid", "reason": "x", "evidence": "y"}
+    async with client_by(transport, made["secret_key"]) as client:
+        for noun in ("payouts/pay", "refunds/rfd"):
+            path = f"/v1/{noun}_01h2xcejqtf2nbrexx3vqjhp41/{part}"
+            answer = await client.post(path, json=body, headers={"Idempotency-Key": "c"})
+            assert (answer.status_code, answer.json()["code"]) == (403, "scope_missing")

@@ -27,6 +27,7 @@ from app.orders.views import refund_view
 router = make_router("refunds")
 
 RefundStatus = Literal["parked", "applied", "refused"]
+Payback = Literal["due", "processing", "unknown", "refused", "parked", "refunded", "paid_otherwise"]
 LINES: list[JsonValue] = [{"external_line_id": "1", "amount_minor": 2_900}]
 PARTIAL: JsonDict = {"external_refund_id": "r-2001", "amount_minor": 2_900}
 
@@ -72,6 +73,10 @@ class RefundOut(Answer):
     id: str
     object: Literal["refund"]
     order_id: str | None
+    checkout_id: Annotated[
+        str | None,
+        Field(description="Of a payment without an order: a top-up, or money that came too late to buy anything."),
+    ]
     external_order_id: str
     external_refund_id: str
     amount_minor: int
@@ -81,11 +86,16 @@ class RefundOut(Answer):
     refusal: str | None
     refunded_at: datetime
     payback: Annotated[
-        Literal["due", "processing", "unknown", "refused", "refunded"] | None,
+        Payback | None,
         Field(
             description="Of what was paid on our page: what its provider, who is asked until it is `refunded`, says of "
-            "giving it back to the buyer. null: you give it back yourself."
+            "giving it back to the buyer. `refused`: not in this way; `parked`: not asked, see `payback_reason`; "
+            "`paid_otherwise`: as two people said. null: you give it back yourself."
         ),
+    ]
+    payback_reason: Annotated[
+        Literal["payment_account_changed", "payment_account_missing"] | None,
+        Field(description="Why it is `parked`: none but the account that took the payment can give it back."),
     ]
     paid_back_at: datetime | None
     metadata: dict[str, Any]
@@ -98,13 +108,14 @@ async def list_refunds(
     tenant: TenantDep,
     page: PageDep,
     status: RefundStatus | None = None,
+    payback: Payback | None = None,
     order_id: Annotated[str, type_id("ord")] | None = None,
     external_order_id: Annotated[str | None, Query(max_length=128)] = None,
     external_refund_id: Annotated[str | None, Query(max_length=128)] = None,
 ) -> dict[str, Any]:
     """Refunds, newest first; `parked` are those whose order has not come yet."""
     external = {"external_order_id": external_order_id, "external_refund_id": external_refund_id}
-    query = page.filtered(status=status, order_id=order_id, **external)
+    query = page.filtered(status=status, payback=payback, order_id=order_id, **external)
     found = await queries.refunds_page(tenant.session, merchant_id=tenant.merchant_id, query=query)
     return tenant.show_page(found, refund_view)
 

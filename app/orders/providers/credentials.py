@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -74,6 +74,20 @@ def read(row: PaymentProvider) -> WechatPaySettings:
     return msgspec.json.decode(row.settings, type=WechatPaySettings)
 
 
+def account(row: PaymentProvider) -> str:
+    """Whose payments they are: one number means another payment with each account."""
+    settings = read(row)
+    return f"{settings.mch_id}/{settings.app_id}"
+
+
+def has_taken(row: PaymentProvider, checkout: Checkout) -> bool:
+    """Whether the account is the one that the checkout's payment was begun with. Of a payment from before that was
+    written down: whether the credentials are no newer."""
+    if checkout.provider_account is None:
+        return row.changed_at <= (checkout.started_at or checkout.created_at)
+    return account(row) == checkout.provider_account
+
+
 def view(row: PaymentProvider) -> dict[str, Any]:
     """Names and numbers only; of a secret it says that it is there."""
     settings = read(row)
@@ -99,12 +113,13 @@ async def _require_same_account(session: AsyncSession, merchant_id: str, setting
     stored = await session.get(PaymentProvider, (merchant_id, KIND), with_for_update=True, populate_existing=True)
     if stored is None:
         return
-    known = read(stored)
-    if (known.mch_id, known.app_id) == (settings.mch_id, settings.app_id):
+    if account(stored) == f"{settings.mch_id}/{settings.app_id}":
         return
     under_way = Checkout.provider == KIND, Checkout.due_at.is_not(None), Checkout.started_at.is_not(None)
-    of_payment = (Refund.merchant_id == Checkout.merchant_id) & (Refund.order_id == Checkout.id)
-    paid_back = Checkout.provider == KIND, of_payment, Refund.due_at.is_not(None)
+    of_payment = func.coalesce(Refund.checkout_id, Refund.order_id) == Checkout.id
+    own = Refund.merchant_id == Checkout.merchant_id
+    # What is parked waits for the account that took it, which may be this one.
+    paid_back = Checkout.provider == KIND, own, of_payment, Refund.due_at.is_not(None), Refund.payback != "parked"
     wanted = [select(exists().where(Checkout.merchant_id == merchant_id, *each)) for each in (under_way, paid_back)]
     if await session.scalar(wanted[0]) or await session.scalar(wanted[1]):
         detail = "Payments to the present account are under way: only its keys can be changed until they are settled."

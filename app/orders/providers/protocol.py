@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 Kind = Literal["sandbox", "wechat"]
 Way = Literal["cashier", "jsapi", "h5"]
 State = Literal["waiting", "paid", "failed", "closed", "not_found", "unknown"]
-RefundState = Literal["refunded", "processing", "refused", "unknown"]
+RefundState = Literal["refunded", "processing", "refused", "unknown"]  # refused for good: by this key nothing goes back
 
 KEY_HEAD = "ivt"
 

@@ -34,7 +34,8 @@ _STATES: dict[str, State] = {
     "REVOKED": "closed",
     "PAYERROR": "failed",
 }
-_REFUNDS: dict[str, RefundState] = {"SUCCESS": "refunded", "PROCESSING": "processing"}
+# ABNORMAL is not the end: the payer's card takes nothing, and somebody goes on with it in WeChat Pay's own console.
+_REFUNDS: dict[str, RefundState] = {"SUCCESS": "refunded", "PROCESSING": "processing", "CLOSED": "refused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class WechatPay:
         )
         if status != OK:
             return "unknown"
-        return _REFUNDS.get(msgspec.json.decode(text, type=dict[str, Any])["status"], "refused")
+        return _REFUNDS.get(msgspec.json.decode(text, type=dict[str, Any])["status"], "unknown")
 
     def read(self, headers: Mapping[str, str], body: bytes) -> Notice:
         if headers.get("wechatpay-serial") != self.settings.public_key_id:

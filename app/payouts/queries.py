@@ -105,6 +105,18 @@ async def live_payout(session: AsyncSession, *, merchant_id: str, withdrawal_id:
     return found
 
 
+async def paid_by_hand(session: AsyncSession, *, merchant_id: str, external_ids: Collection[str]) -> dict[str, str]:
+    """By external id: a payout without a rail that is recorded as paid by it."""
+    statement = select(Payout.external_id, Payout.id).where(
+        Payout.merchant_id == merchant_id,
+        Payout.rail.is_(None),
+        Payout.status == "paid",
+        one_of(Payout.external_id, external_ids),
+    )
+    found = await session.execute(statement) if external_ids else ()
+    return {external_id: payout_id for external_id, payout_id in found if external_id is not None}
+
+
 async def count_by_status(session: AsyncSession, *, merchant_id: str, batch_id: str) -> dict[str, int]:
     statement = select(Payout.status, func.count()).where(
         Payout.merchant_id == merchant_id, Payout.batch_id == batch_id

@@ -1,4 +1,5 @@
-"""Reading a result file: `payout_id, status (paid | failed), external_id, reason, paid_at`."""
+"""Reading a result file: `payout_id, status (paid | failed), external_id, reason, paid_at`; and what it kept of the
+columns of the export, which has to be as it was exported."""
 
 from __future__ import annotations
 
@@ -18,13 +19,15 @@ from app.kit.spreadsheets import bare
 Outcome = Literal["paid", "failed"]
 REQUIRED = ("payout_id", "status")
 OPTIONAL = ("external_id", "reason", "paid_at")
+ECHOED = ("batch_number", "channel", "account", "real_name", "name", "amount", "currency")
 _PLAIN_TIME = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[ T](\d{1,2}):(\d{2})(?::(\d{2}))?)?")
 MAX_EXTERNAL_ID, MAX_REASON = 128, 500
 
 
 @dataclass(frozen=True, slots=True)
 class ResultRow:
-    """What one row says. `line` is where it begins in the file, the header being line 1."""
+    """What one row says. `line` is where it begins in the file, the header being line 1; `echoed` are the filled cells
+    of columns of the export, as they are."""
 
     line: int
     payout_id: str
@@ -32,6 +35,7 @@ class ResultRow:
     external_id: str | None = None
     reason: str | None = None
     paid_at: datetime | None = None
+    echoed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +100,9 @@ def read_row(line: int, cells: dict[str, str]) -> ResultRow | Fault:
         paid_at = _instant(value["paid_at"])
     except ValueError:
         return _fault(line, payout_id, "paid_at_invalid", "paid_at is not a date like 2026-11-21T08:00:00+08:00")
-    return ResultRow(
-        line, payout_id, cast("Outcome", status), value["external_id"] or None, value["reason"] or None, paid_at
-    )
+    echoed = tuple((name, cells[name]) for name in ECHOED if (cells.get(name) or "").strip())
+    outcome, external_id, reason = cast("Outcome", status), value["external_id"] or None, value["reason"] or None
+    return ResultRow(line, payout_id, outcome, external_id, reason, paid_at, echoed)
 
 
 def decoded(content: bytes) -> str:

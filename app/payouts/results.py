@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -9,8 +10,8 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.models import PayoutBatch
-from app.payouts import acting, outcomes, queries, result_rules, rules
+from app.models import Payout, PayoutBatch, PayoutBatchFile
+from app.payouts import acting, outcomes, queries, result_echo, result_rules, rules
 from app.payouts.locks import lock_batches
 from app.payouts.moves import Progress, silent
 from app.payouts.outcomes import Pair
@@ -54,8 +55,7 @@ async def import_results(
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
     rules.require_step(batch.status, "import")
     payouts = await queries.payouts_of_batch(session, merchant_id=merchant_id, batch_id=batch.id)
-    known = {payout.id: Known(payout.status, payout.external_id) for payout in payouts}
-    verdict = result_rules.judge(file, known, now=now)
+    verdict = result_rules.judge(file, await _facts(session, batch, payouts, file), now=now)
     paid, failed = await _apply(session, batch, verdict.apply, now)
     await outcomes.announce(session, merchant_id=merchant_id, paid=paid, failed=failed, now=now, progress=progress)
     unsettled = sum(payout.status not in SETTLED for payout in payouts)
@@ -64,6 +64,20 @@ async def import_results(
     _record(session, imported, actor_id)
     await session.flush()
     return imported
+
+
+async def _facts(
+    session: AsyncSession, batch: PayoutBatch, payouts: Sequence[Payout], file: ResultFile
+) -> result_rules.Facts:
+    own: dict[str, Any] = {"merchant_id": batch.merchant_id}
+    known = {each.id: Known(each.status, each.external_id, each.reason, each.paid_at) for each in payouts}
+    named = {row.external_id for row in file.rows if row.external_id is not None}
+    paid_by = await queries.paid_by_hand(session, **own, external_ids=named)
+    exported: dict[str, dict[str, str]] = {}
+    if any(row.echoed for row in file.rows):
+        handed_out = await session.get_one(PayoutBatchFile, (batch.merchant_id, batch.id, "csv"))
+        exported = result_echo.exported_rows(base64.b64decode(handed_out.content))
+    return result_rules.Facts(known, batch.exported_at, exported, paid_by)
 
 
 async def _apply(

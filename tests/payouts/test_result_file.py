@@ -6,7 +6,7 @@ import pytest
 
 from app.kit.errors import Unprocessable
 from app.payouts.result_file import Fault, parse
-from app.payouts.result_rules import Known, Verdict, judge
+from app.payouts.result_rules import Facts, Known, Verdict, judge
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 HEAD = "payout_id,status,external_id,reason,paid_at\r\n"
@@ -16,7 +16,7 @@ OPEN = Known("submitting", None)
 
 
 def read(text: str, **known: Known) -> Verdict:
-    return judge(parse(text.encode()), {ONE: OPEN, TWO: OPEN, **known}, now=NOW)
+    return judge(parse(text.encode()), Facts({ONE: OPEN, TWO: OPEN, **known}), now=NOW)
 
 
 def codes(faults: list[Fault]) -> list[tuple[int, str]]:

@@ -52,7 +52,7 @@ async def test_paid_and_failed_end_where_they_belong(office: Office) -> None:
     batch = await office.exported()
     first, second = await payouts(office, batch)
     imported = await report(
-        office, batch, f"{first.id},paid,BANK1,,2026-11-21T00:05:00Z", f"{second.id},failed,,户名不符,"
+        office, batch, f"{first.id},paid,BANK1,,{NOW.isoformat()}", f"{second.id},failed,,户名不符,"
     )
     assert (imported.paid, imported.failed, imported.unchanged, imported.open) == (1, 1, 0, 0)
     assert (batch.status, batch.settled_at) == ("settled", NOW)
@@ -74,7 +74,7 @@ async def test_the_same_file_again_changes_nothing(office: Office) -> None:
     await make_payable(office.session, office.merchant_id, 700)
     batch = await office.exported()
     (payout,) = await payouts(office, batch)
-    row = f"{payout.id},paid,BANK1,,2026-11-21T00:05:00Z"
+    row = f"{payout.id},paid,BANK1,,{NOW.isoformat()}"
     await report(office, batch, row)
     before = await office.session.scalar(select(func.count()).select_from(LedgerTransaction)), await events(office)
     again = await report(office, batch, row)

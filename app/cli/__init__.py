@@ -7,7 +7,20 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from app.cli import api, counters, doctor, income, ledger, merchants, migrate, payouts, posters, serve, worker
+from app.cli import (
+    api,
+    commissions,
+    counters,
+    doctor,
+    income,
+    ledger,
+    merchants,
+    migrate,
+    payouts,
+    posters,
+    serve,
+    worker,
+)
 from app.cli.demo import command as demo
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError, InUseError, ProductionError
@@ -29,6 +42,7 @@ app.command("migrate")(migrate.migrate)
 app.command("demo")(demo.demo)
 app.command("seed")(merchants.seed)
 app.command("doctor")(doctor.doctor)
+app.add_typer(commissions.app, name="commissions")
 app.add_typer(counters.app, name="counters")
 app.add_typer(income.app, name="income")
 app.add_typer(ledger.app, name="ledger")

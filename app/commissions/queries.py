@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions.matching import Performance
@@ -64,9 +65,52 @@ async def find_page(
 
 async def due_merchants(session: AsyncSession, *, now: datetime, limit: int) -> list[tuple[str, datetime]]:
     """Whose holds have ended, with their own clock's time; asked as *system*, `now` is the real one."""
-    own_now = literal(now) + Merchant.clock_offset_seconds * literal(timedelta(seconds=1))
+    own_now = _own_now(now)
     due = select(CommissionHold.commission_id).where(
         CommissionHold.merchant_id == Merchant.id, CommissionHold.hold_until <= own_now
     )
     statement = select(Merchant.id, own_now).where(due.exists()).order_by(Merchant.id).limit(limit)
     return [(merchant_id, instant) for merchant_id, instant in await session.execute(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a settlement has before it of one merchant, whose clock says `now`, in one currency."""
+
+    merchant_id: str
+    livemode: bool
+    now: datetime
+    currency: str
+    commissions: int
+    members: int
+    amount_minor: int
+
+
+async def due(session: AsyncSession, *, merchant_id: str | None, now: datetime) -> list[Due]:
+    """Of a merchant or of all, asked as *system*; `now` is the real one."""
+    own_now = _own_now(now)
+    statement = (
+        select(
+            Merchant.id,
+            Merchant.livemode,
+            own_now,
+            CommissionHold.currency,
+            func.count(),
+            func.count(CommissionHold.member_id.distinct()),
+            func.sum(Commission.amount_minor).cast(BigInteger),
+        )
+        .join(CommissionHold, (CommissionHold.merchant_id == Merchant.id) & (CommissionHold.hold_until <= own_now))
+        .join(
+            Commission,
+            (Commission.merchant_id == CommissionHold.merchant_id) & (Commission.id == CommissionHold.commission_id),
+        )
+        .group_by(Merchant.id, CommissionHold.currency)
+        .order_by(Merchant.id, CommissionHold.currency)
+    )
+    if merchant_id is not None:
+        statement = statement.where(Merchant.id == merchant_id)
+    return [Due(*counted) for counted in await session.execute(statement)]
+
+
+def _own_now(now: datetime) -> ColumnElement[datetime]:
+    return literal(now) + Merchant.clock_offset_seconds * literal(timedelta(seconds=1))

@@ -15,6 +15,7 @@ from app.commissions.claw_back import reverse as reverse
 from app.commissions.fulfilment import begin_hold as begin_hold
 from app.commissions.holds import release_all_due as release_all_due
 from app.commissions.holds import release_due as release_due
+from app.commissions.holds import release_next as release_next
 from app.commissions.matching import Performance, level_numbers, tier_reached
 from app.commissions.rejecting import reject as reject
 from app.commissions.rules import Invitation, Part, Standing

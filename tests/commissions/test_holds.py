@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-import asyncpg
 from sqlalchemy import func, select, update
 
 from app import embedded
@@ -19,7 +16,7 @@ from app.resources import Resources
 from app.worker.commissions import release_holds
 from tests.factories import make_merchant
 from tests.factories.locks import until_blocked
-from tests.factories.payables import make_commission
+from tests.factories.payables import make_commission, no_release_for
 from tests.factories.shops import Shop, Till, open_shop
 
 
@@ -130,19 +127,6 @@ async def test_a_refund_waits_for_a_release_that_is_under_way(till: Till, shop: 
     assert (await refund)["status"] == "applied"
     assert await till.balance(shop.first) == (0, 0)
     await till.check_books()
-
-
-@asynccontextmanager
-async def no_release_for(stack: embedded.Stack, member_id: str) -> AsyncIterator[None]:
-    """The database makes none of this member's commissions payable, by a constraint that only the owner could add."""
-    owner = await asyncpg.connect(stack.owner_url)
-    refused = f"CHECK (status <> 'payable' OR member_id <> '{ids.decode('mbr', member_id)}') NOT VALID"
-    await owner.execute(f"ALTER TABLE commissions ADD CONSTRAINT no_release {refused}")
-    try:
-        yield
-    finally:
-        await owner.execute("ALTER TABLE commissions DROP CONSTRAINT no_release")
-        await owner.close()
 
 
 async def test_a_merchant_that_cannot_be_released_holds_up_no_other(

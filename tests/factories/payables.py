@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import embedded
 from app.campaigns.document import RuleDocument
 from app.kit import clock, crypto, ids
 from app.ledger import queries as ledger
@@ -139,6 +143,19 @@ async def _line(session: AsyncSession, promoter: Participant) -> OrderLine:
     session.add(line)
     await session.flush()
     return line
+
+
+@asynccontextmanager
+async def no_release_for(stack: embedded.Stack, member_id: str) -> AsyncIterator[None]:
+    """The database makes none of this member's commissions payable, by a constraint that only the owner could add."""
+    owner = await asyncpg.connect(stack.owner_url)
+    refused = f"CHECK (status <> 'payable' OR member_id <> '{ids.decode('mbr', member_id)}') NOT VALID"
+    await owner.execute(f"ALTER TABLE commissions ADD CONSTRAINT no_release {refused}")
+    try:
+        yield
+    finally:
+        await owner.execute("ALTER TABLE commissions DROP CONSTRAINT no_release")
+        await owner.close()
 
 
 async def buckets(session: AsyncSession, promoter: Participant) -> tuple[int, int, int]:

@@ -27,6 +27,7 @@ OPEN: Mapping[What, frozenset[str]] = {
 }
 TIMED = frozenset({"scheduled", "active", "paused"})  # published and not over: the dates rule
 OVER = frozenset({"ended", "settled"})
+LATE_ORDERS = timedelta(days=15)  # how long after the end an order that was paid before it may still be reported
 CLOCK_SKEW = timedelta(minutes=5)  # how far another system's clock may be off
 
 # Buyers and promoters came for these terms. Rules may change: each version is kept, and copied onto what it decided.
@@ -105,6 +106,11 @@ def require_open(
     if status in OVER:
         raise Conflict("campaign_ended", f"The campaign is {status}.")
     raise Conflict("campaign_not_active", f"The campaign is {status}, not active.")
+
+
+def settles_at(over_at: datetime, *, held_days: int) -> datetime:
+    """When a campaign that is over can be *settled*: nothing paid before its end is held, or may come, any more."""
+    return over_at + max(LATE_ORDERS, timedelta(days=held_days))
 
 
 def _is_before_start(campaign: Dated, paid_at: datetime) -> bool:

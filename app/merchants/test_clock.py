@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import announcements
 from app.campaigns.service import turn_due
+from app.campaigns.settling import settle_all_due
 from app.commissions.service import release_all_due
 from app.kit import clock
 from app.kit.errors import Forbidden, Unprocessable
@@ -46,3 +47,4 @@ async def _catch_up(session: AsyncSession, merchant_id: str, now: datetime) -> N
     await expire_all_due(session, merchant_id=merchant_id, now=now)
     await release_all_due(session, merchant_id=merchant_id, now=now)
     await grant_all_due(session, merchant_id=merchant_id, now=now)
+    await settle_all_due(session, merchant_id=merchant_id, now=now)

@@ -28,6 +28,10 @@ CLIENT_GONE = 499
 MAX_UPLOAD = 6 * 1024 * 1024
 BODY_SECONDS = 120.0
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{8,64}$")
+_RESULTS = re.compile(r"/v1/payout-batches/[^/]+/results")
+RESULTS_WAY_OUT = (
+    " Send the rows in parts, each with the header, or let `invitree payouts import` read the file: it takes any size."
+)
 _ID_IN_PATH = re.compile(r"/[a-z]{3,4}_[0-7][0-9a-hjkmnp-tv-z]{25}")
 
 REQUESTS = Counter("invitree_http_requests_total", "Answered requests", ["method", "route", "status"])
@@ -84,8 +88,8 @@ class Edge:
 class Incoming:
     """A body on its way: not above `limit` bytes, and not for ever."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
-        self._receive, self._limit = receive, limit
+    def __init__(self, receive: Receive, limit: int, way_out: str = "") -> None:
+        self._receive, self._limit, self._way_out = receive, limit, way_out
         self._received, self._deadline = 0, 0.0
         self.is_whole = False
 
@@ -104,7 +108,7 @@ class Incoming:
         return message
 
     def _too_large(self) -> TooLarge:
-        return TooLarge("body_too_large", f"The body is larger than {self._limit} bytes.")
+        return TooLarge("body_too_large", f"The body is larger than {self._limit} bytes.{self._way_out}")
 
     async def _in_time(self) -> Message:
         """Else a body that never ends holds its connection for ever."""
@@ -123,7 +127,8 @@ class _Exchange:
         self.method = scope["method"]
         self.scope = as_get(scope)
         is_upload = scope["path"].startswith(("/v1/assets", "/h5/"))
-        self.incoming = Incoming(receive, MAX_UPLOAD if is_upload else MAX_BODY)
+        way_out = RESULTS_WAY_OUT if _RESULTS.fullmatch(scope["path"]) else ""
+        self.incoming = Incoming(receive, MAX_UPLOAD if is_upload else MAX_BODY, way_out)
         self.status = 0
 
     async def run(self) -> None:

@@ -58,13 +58,15 @@ async def test_a_top_up_wants_a_key_and_a_sensible_amount(house: House) -> None:
 async def test_what_is_not_for_sale_is_not_found(house: House) -> None:
     api = (await house.register()).live
     for plan in ("free", "gold"):
-        refused = await api.post("/v1/merchant/plan", json={"plan": plan})
+        refused = await api.post("/v1/merchant/plan", json={"plan": plan}, headers=key())
         assert (refused.status_code, refused.json()["code"]) == (404, "plan_not_found")
 
 
 async def test_a_test_twin_enters_the_test_house_once_however_many_buy_at_once(house: House) -> None:
     api = (await house.register()).test
-    answers = await asyncio.gather(*(api.post("/v1/merchant/plan", json={"plan": "pro_month"}) for _ in range(4)))
+    answers = await asyncio.gather(
+        *(api.post("/v1/merchant/plan", json={"plan": "pro_month"}, headers=key()) for _ in range(4))
+    )
     assert [answer.status_code for answer in answers] == [201] * 4
     assert len({answer.json()["member_id"] for answer in answers}) == 1
 
@@ -72,7 +74,7 @@ async def test_a_test_twin_enters_the_test_house_once_however_many_buy_at_once(h
 async def test_a_checkout_of_the_house_is_no_checkout_of_the_merchants(house: House) -> None:
     """It is the house that sells: the buyer has its id and its page."""
     api = (await house.register()).test
-    checkout = (await api.post("/v1/merchant/plan", json={"plan": "pro_month"})).json()
+    checkout = (await api.post("/v1/merchant/plan", json={"plan": "pro_month"}, headers=key())).json()
     assert (await api.get(f"/v1/checkouts/{checkout['id']}")).status_code == 404
     assert (await api.get("/v1/checkouts")).json()["data"] == []
 

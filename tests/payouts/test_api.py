@@ -10,6 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.api.middleware import MAX_BODY
 from app.kit import ids
 from app.models import Participant
 from app.resources import Resources
@@ -17,6 +18,7 @@ from tests.factories import MerchantFixture, make_merchant
 from tests.factories.payables import make_payable, make_user
 
 BANK = {"kind": "bank", "account": "6222021234567890123", "real_name": "张小明", "bank_name": "工商银行"}
+CSV = {"Content-Type": "text/csv"}
 
 
 @pytest.fixture
@@ -61,10 +63,11 @@ async def test_from_the_account_to_the_settled_batch(
     (row,) = csv.DictReader(io.StringIO(exported[0].text, newline=""))
     assert (row["amount"], row["account"], row["real_name"]) == ("17.70", "'6222021234567890123", "张小明")
     file = f"payout_id,status,external_id,reason,paid_at\n{row['payout_id']},paid,BANK1,,\npay_x,paid,,,\n"
-    done = await api.post(f"{path}/results", files={"file": ("r.csv", file)}, data={"user_id": people["finance"]})
+    form = {"files": {"file": ("r.csv", file)}, "data": {"user_id": people["finance"]}}
+    done = await api.post(f"{path}/results", **form, headers={"Idempotency-Key": "results-1"})
     assert done.json()["batch"]["status"] == "settled"
     assert [(fault["line"], fault["code"]) for fault in done.json()["refused"]] == [(3, "payout_id_invalid")]
-    again = await api.post(f"{path}/results", content=file, headers={"Content-Type": "text/csv"})
+    again = await api.post(f"{path}/results", content=file, headers={**CSV, "Idempotency-Key": "results-2"})
     assert (again.json()["paid"], again.json()["unchanged"]) == (0, 1)
     await check_the_end(api, member, batch["id"], asked["id"])
 
@@ -135,18 +138,27 @@ async def test_a_batch_says_why_not(api: httpx.AsyncClient, promoter: Participan
 @pytest.mark.parametrize(
     ("request_", "status", "code"),
     [
-        ({"content": b"\xff\xff\xff", "headers": {"Content-Type": "text/csv"}}, 422, "result_file_unreadable"),
+        ({"content": b"\xff\xff\xff", "headers": CSV}, 422, "result_file_unreadable"),
         ({"json": {}}, 422, "content_type_unexpected"),
         ({"files": {"other": ("r.csv", b"x")}}, 422, "validation_failed"),
         ({"files": {"file": ("r.csv", b"x")}, "data": {"user_id": "key_x"}}, 422, "validation_failed"),
-        ({"content": b"", "headers": {"Content-Type": "text/csv"}}, 422, "result_file_columns"),
+        ({"content": b"", "headers": CSV}, 422, "result_file_columns"),
     ],
 )
 async def test_what_is_no_result_file_is_refused(
     api: httpx.AsyncClient, request_: dict[str, Any], status: int, code: str
 ) -> None:
-    answer = await api.post(f"/v1/payout-batches/{ids.new('bat')}/results", **request_)
+    headers = {"Idempotency-Key": "results", **request_.get("headers", {})}
+    answer = await api.post(f"/v1/payout-batches/{ids.new('bat')}/results", **{**request_, "headers": headers})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_result_file_that_is_too_large_is_told_where_to_go(api: httpx.AsyncClient) -> None:
+    path, headers = f"/v1/payout-batches/{ids.new('bat')}/results", {**CSV, "Idempotency-Key": "results"}
+    refused = await api.post(path, content=b"x" * (MAX_BODY + 1), headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    assert str(MAX_BODY) in refused.json()["detail"]
+    assert "invitree payouts import" in refused.json()["detail"]
 
 
 async def test_another_merchants_key_finds_nothing(
@@ -172,6 +184,30 @@ async def test_another_merchants_key_finds_nothing(
             assert await code_of(other, path, body) == (404, code), path
         assert (await other.get("/v1/payouts")).json()["data"] == []
         assert (await other.get(f"/v1/payout-batches/{batch['id']}")).status_code == 404
+
+
+async def test_what_moves_money_wants_a_key_and_a_file_read_again_does_not(
+    api: httpx.AsyncClient, promoter: Participant, people: dict[str, str]
+) -> None:
+    await post(api, f"/v1/members/{promoter.member_id}/payee-accounts", BANK)
+    batch = await post(api, "/v1/payout-batches", {"user_id": people["operator"]})
+    path, payout = f"/v1/payout-batches/{batch['id']}", (await api.get("/v1/payouts")).json()["data"][0]
+    (commission,) = payout["commission_ids"]
+    tries = {
+        f"{path}/approve": {"user_id": people["owner"]},
+        f"{path}/send": {},
+        f"{path}/results": {},
+        f"{path}/cancel": {},
+        f"/v1/withdrawals/{payout['withdrawal_id']}/cancel": {},
+        f"/v1/payouts/{payout['id']}/cancel": {},
+        f"/v1/commissions/{commission}/reject": {"reason": "own account"},
+    }
+    for each, body in tries.items():
+        answer = await api.post(each, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing"), each
+    assert (await api.get(path)).json()["status"] == "built"
+    await post(api, f"{path}/approve", {"user_id": people["owner"]})
+    assert (await api.post(f"{path}/export")).status_code == 200
 
 
 async def test_an_export_with_a_key_is_not_remembered_in_the_open(

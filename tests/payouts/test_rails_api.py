@@ -100,6 +100,6 @@ async def test_sent_by_http_and_told_by_its_payouts(
 
 async def test_results_are_not_imported_into_what_was_sent(api: httpx.AsyncClient, counter: Counter) -> None:
     batch = await counter.sent(700)
-    headers = {"Content-Type": "text/csv"}
+    headers = {"Content-Type": "text/csv", "Idempotency-Key": "results"}
     answer = await api.post(f"/v1/payout-batches/{batch.id}/results", content=b"payout_id,status\n", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (409, "batch_sent")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from app.api.deps import PageDep, TenantDep
+from app.api.deps import MovesMoney, PageDep, TenantDep
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, ListAnswer, type_id
 from app.commissions import queries, service
@@ -84,7 +84,7 @@ async def list_own(
     return tenant.show_page(found, commission_view)
 
 
-@router.post("/commissions/{commission_id}/reject", response_model=CommissionOut)
+@router.post("/commissions/{commission_id}/reject", response_model=CommissionOut, dependencies=[MovesMoney])
 async def reject(commission_id: str, body: RejectIn, tenant: TenantDep) -> dict[str, Any]:
     """Refuse a commission that is pending, held or payable: what refunds left of it is the merchant's again."""
     rejected = await service.reject(

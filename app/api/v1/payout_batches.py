@@ -163,7 +163,7 @@ async def get_batch(batch_id: str, tenant: TenantDep) -> dict[str, Any]:
     return tenant.show({**batch_view(batch), "payouts": payouts})
 
 
-@router.post("/payout-batches/{batch_id}/approve", response_model=BatchOut, dependencies=[NeedsPayouts])
+@router.post("/payout-batches/{batch_id}/approve", response_model=BatchOut, dependencies=[MovesMoney, NeedsPayouts])
 async def approve_batch(batch_id: str, body: ApproveIn, tenant: TenantDep) -> dict[str, Any]:
     """By another user than the one who built it."""
     batch = await service.approve(
@@ -204,7 +204,7 @@ async def send_batch(
     "/payout-batches/{batch_id}/results",
     response_model=ResultsOut,
     openapi_extra=CSV_BODY,
-    dependencies=[NeedsPayouts],
+    dependencies=[MovesMoney, NeedsPayouts],
 )
 async def import_results(
     batch_id: str, tenant: TenantDep, upload: Annotated[CsvFile, Depends(read_csv_file)]
@@ -218,7 +218,7 @@ async def import_results(
     return tenant.show(shown)
 
 
-@router.post("/payout-batches/{batch_id}/cancel", response_model=BatchOut, dependencies=[NeedsPayouts])
+@router.post("/payout-batches/{batch_id}/cancel", response_model=BatchOut, dependencies=[MovesMoney, NeedsPayouts])
 async def cancel_batch(
     batch_id: str, tenant: TenantDep, body: Annotated[CancelIn, Optionally(default_factory=CancelIn)]
 ) -> dict[str, Any]:

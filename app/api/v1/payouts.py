@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Body as Optionally
 from pydantic import ConfigDict, Field
 
-from app.api.deps import NeedsPayouts, PageDep, TenantDep
+from app.api.deps import MovesMoney, NeedsPayouts, PageDep, TenantDep
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, ListAnswer, type_id
 from app.payouts import queries, sending
@@ -66,7 +66,7 @@ async def list_payouts(
     return tenant.show_page(found, lambda detail: payout_view(*detail))
 
 
-@router.post("/payouts/{payout_id}/cancel", response_model=PayoutOut, dependencies=[NeedsPayouts])
+@router.post("/payouts/{payout_id}/cancel", response_model=PayoutOut, dependencies=[MovesMoney, NeedsPayouts])
 async def give_payout_up(
     payout_id: str, tenant: TenantDep, body: Annotated[GiveUpIn, Optionally(default_factory=GiveUpIn)]
 ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import status
 from pydantic import Field
 
-from app.api.deps import AccountDep, PublicSession
+from app.api.deps import AccountDep, MovesMoney, PublicSession
 from app.api.router import make_router
 from app.api.schemas import Answer, Body, ListAnswer
 from app.api.v1.checkouts import CheckoutOut
@@ -43,7 +43,9 @@ async def list_plans(session: PublicSession) -> dict[str, Any]:
     return {"object": "list", "data": data, "has_more": False, "next_cursor": None}
 
 
-@router.post("/merchant/plan", response_model=CheckoutOut, status_code=status.HTTP_201_CREATED)
+@router.post(
+    "/merchant/plan", response_model=CheckoutOut, status_code=status.HTTP_201_CREATED, dependencies=[MovesMoney]
+)
 async def buy_plan(body: PlanIn, tenant: AccountDep) -> dict[str, Any]:
     """A checkout of the house, to be paid at its `pay_url`; paid, the plan is in force and its days are there.
 

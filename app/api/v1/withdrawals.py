@@ -105,7 +105,7 @@ async def get_withdrawal(withdrawal_id: str, tenant: TenantDep) -> dict[str, Any
     return tenant.show(withdrawal_view(found))
 
 
-@router.post("/withdrawals/{withdrawal_id}/cancel", response_model=WithdrawalOut)
+@router.post("/withdrawals/{withdrawal_id}/cancel", response_model=WithdrawalOut, dependencies=[MovesMoney])
 async def cancel_withdrawal(withdrawal_id: str, tenant: TenantDep) -> dict[str, Any]:
     """Until its payout is exported or sent: the commissions are payable again."""
     cancelled = await withdrawals.cancel(

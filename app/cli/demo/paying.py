@@ -9,6 +9,7 @@ from typing import Any
 from app.cli.demo.account import Node
 from app.cli.demo.client import each
 from app.cli.demo.stage import Stage
+from app.kit import ids
 
 HOLD_SECONDS = 8 * 86_400
 
@@ -90,6 +91,7 @@ async def _import(stage: Stage, batch_id: str, results: bytes) -> None:
         f"/v1/payout-batches/{batch_id}/results",
         files={"file": ("results.csv", results, "text/csv")},
         data={"user_id": stage.users["finance"]},
+        headers={"Idempotency-Key": ids.new("req")},
     )
 
 

@@ -43,25 +43,30 @@ class Visitors:
             for use, size in ((b"first", _BYTES), (b"named", _BYTES), (b"signed", _SIGNATURE_BYTES))
         )
         self._names, self._used = "", 0
-        self._day, self._day_text = -1, ""
+        self._day, self._day_text, self._today = -1, "", self._first
 
     def recognise(self, *, cookie: str | None, address: str, user_agent: str, day: int) -> Visitor:
         if day != self._day:
-            self._day, self._day_text = day, _text(day.to_bytes(_DAY_BYTES, "big"))
+            self._begin(day)
         known = self._read(cookie) if cookie else None
         if known is not None:
             return Visitor(known[_HASH] if known[_DAY] == self._day_text else known[_NAME], None)
-        first = _text(_hash(self._first, f"{day}\0{address}\0{user_agent}"))
+        first = _keyed(self._today, f"{address}\0{user_agent}".encode("utf-8", "replace"))
         content = f"{self._name()}{first}{self._day_text}"
-        return Visitor(first, f"{content}.{self._sign(content)}")
+        return Visitor(first, f"{content}.{_keyed(self._signed, content.encode())}")
 
     def named(self, merchant_id: bytes, visitor_id: str) -> str:
         """A visitor whom the merchant's own server names."""
-        return _text(_hash(self._named, f"{merchant_id.hex()}\0{visitor_id}"))
+        return _keyed(self._named, f"{merchant_id.hex()}\0{visitor_id}".encode("utf-8", "replace"))
+
+    def _begin(self, day: int) -> None:
+        self._day, self._day_text = day, _text(day.to_bytes(_DAY_BYTES, "big"))
+        self._today = self._first.copy()
+        self._today.update(f"{day}\0".encode())
 
     def _read(self, cookie: str) -> str | None:
         content, _, signature = cookie.partition(".")
-        if not (cookie.isascii() and hmac.compare_digest(signature, self._sign(content))):
+        if not (cookie.isascii() and hmac.compare_digest(signature, _keyed(self._signed, content.encode()))):
             return None
         return content
 
@@ -73,15 +78,12 @@ class Visitors:
         self._used = first + 16
         return self._names[first : self._used]
 
-    def _sign(self, content: str) -> str:
-        return _text(_hash(self._signed, content))
 
-
-def _hash(keyed: hashlib.blake2b, text: str) -> bytes:
-    copy = keyed.copy()
-    copy.update(text.encode("utf-8", "replace"))
-    return copy.digest()
+def _keyed(key: hashlib.blake2b, content: bytes) -> str:
+    copy = key.copy()
+    copy.update(content)
+    return binascii.b2a_base64(copy.digest(), newline=False).translate(_URLSAFE).decode()
 
 
 def _text(content: bytes) -> str:
-    return str(binascii.b2a_base64(content, newline=False).translate(_URLSAFE), "ascii")
+    return binascii.b2a_base64(content, newline=False).translate(_URLSAFE).decode()

@@ -22,6 +22,7 @@ _WHY = {
     "nothing_payable": "earned and refunded come to nothing",
     "below_minimum": "less than the minimum",
     "payee_account_missing": "no payee account",
+    "payee_account_refused": "the account or its name begins as a formula does: have it corrected",
     "after_cut_off": "asked for after the cut-off",
 }
 

@@ -34,6 +34,7 @@ STATUS = {
 TEXT = {
     "payee_account_invalid": "请输入正确的支付宝账号（手机号或邮箱）",
     "real_name_missing": "请填写支付宝实名认证的姓名",
+    "real_name_invalid": "姓名要以文字开头，请填写支付宝实名认证的姓名",
     "payee_account_in_use": "这个账号正在打款，到账后才能修改姓名",
     "payee_account_missing": "请先填写收款账号",
     "withdrawal_open": "还有一笔提现没有完成，请等它到账或先取消",

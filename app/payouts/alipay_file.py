@@ -76,13 +76,18 @@ def _row(line: PayoutLine) -> tuple[str, ...]:
     )
 
 
-def _plain(text: str, whose: str) -> str:
+def is_plain(text: str) -> bool:
+    """Whether a cell of the template can be the text, as it is."""
     clean = spreadsheets.clean(text)
-    if not clean or unicodedata.normalize("NFKC", clean)[0] in _EVALUATED:
+    return bool(clean) and unicodedata.normalize("NFKC", clean)[0] not in _EVALUATED
+
+
+def _plain(text: str, whose: str) -> str:
+    if not is_plain(text):
         raise Unprocessable(
             "alipay_cell_refused", f"{whose}: a cell that a spreadsheet would evaluate, or an empty one."
         )
-    return clean
+    return spreadsheets.clean(text)
 
 
 def _encoded(text: str, encoding: str) -> bytes:

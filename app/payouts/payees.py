@@ -8,6 +8,7 @@ from typing import Literal
 
 from app.kit import people, spreadsheets
 from app.kit.errors import FieldError, Unprocessable
+from app.payouts import alipay_file
 
 Kind = Literal["wechat", "alipay", "bank"]
 
@@ -38,6 +39,12 @@ def normalise_name(typed: str) -> str:
     name = re.sub(r"\s+", " ", spreadsheets.clean(unicodedata.normalize("NFC", typed)))
     if not name:
         raise Unprocessable("real_name_missing", "real_name: should be the name the account is held in")
+    if not alipay_file.is_plain(name):
+        # One such name would keep everybody else of its batch out of a payment file.
+        detail = "should begin with a letter of the name"
+        raise Unprocessable(
+            "real_name_invalid", f"real_name: {detail}", errors=[FieldError("/real_name", "real_name_invalid", detail)]
+        )
     return name
 
 
@@ -59,7 +66,7 @@ def _alipay(text: str) -> str | None:
     if _ALIPAY_ID.fullmatch(text):
         return text
     if "@" in text:
-        return text.lower() if _EMAIL.fullmatch(text) else None
+        return text.lower() if _EMAIL.fullmatch(text) and alipay_file.is_plain(text) else None
     try:
         return people.normalise_phone(text).removeprefix("+86")
     except ValueError:

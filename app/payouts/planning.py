@@ -15,7 +15,7 @@ from app.db.rows import get_row, one_of
 from app.db.types import Id
 from app.models import Campaign, Commission, PayeeAccount, Payout, Withdrawal
 from app.payouts import rules, terms
-from app.payouts.alipay_file import MOST_ROWS
+from app.payouts.alipay_file import MOST_ROWS, is_plain
 from app.payouts.moves import Wish
 from app.payouts.queries import LIVE
 from app.payouts.rules import Channel, FeeBearer, Reason, Standing, Terms
@@ -141,9 +141,26 @@ async def plan(session: AsyncSession, *, merchant_id: str, choice: Choice, lock:
             elif member.member_id not in asked:
                 skipped.append(Skipped(member.member_id, member.standing.payable_minor, reason))
     if choice.channel == "alipay":
+        payouts, refused = await _writable(session, merchant_id, payouts)
+        skipped += refused
         # What is over waits for the next batch: Alipay's template takes no more.
         payouts = payouts[:MOST_ROWS]
     return Plan(payouts, skipped, choice.currency, agreed)
+
+
+async def _writable(
+    session: AsyncSession, merchant_id: str, payouts: Sequence[Planned]
+) -> tuple[list[Planned], list[Skipped]]:
+    """Without those that Alipay's template cannot hold: one of them would keep all others out of it."""
+    account_ids = [one.payee_account_id for one in payouts]
+    accounts = await payee_accounts(session, merchant_id=merchant_id, account_ids=account_ids)
+    plain = {each.id for each in accounts.values() if is_plain(each.account) and is_plain(each.real_name)}
+    refused = [
+        Skipped(one.member_id, one.amount_minor, "payee_account_refused")
+        for one in payouts
+        if one.payee_account_id not in plain
+    ]
+    return [one for one in payouts if one.payee_account_id in plain], refused
 
 
 def _is_in_time(withdrawal: Withdrawal, choice: Choice) -> bool:

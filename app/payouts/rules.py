@@ -21,6 +21,7 @@ Reason = Literal[
     "nothing_payable",
     "below_minimum",
     "payee_account_missing",
+    "payee_account_refused",
     "after_cut_off",
 ]
 
@@ -157,6 +158,7 @@ def refusal(reason: Reason, standing: Standing, *, minimum_minor: int) -> Confli
             "nothing_payable": "No commission of the member is payable now.",
             "below_minimum": f"{yuan(standing.payable_minor)} is payable; the least is {yuan(minimum_minor)}.",
             "payee_account_missing": "The member has no payee account yet: add one first.",
+            "payee_account_refused": "The member's account or name cannot stand in the channel's file: correct it.",
             "after_cut_off": "It was asked for after the cut-off.",
         }[reason],
     )

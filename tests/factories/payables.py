@@ -20,7 +20,7 @@ from app.ledger.rules import cleared
 from app.ledger.service import Leg
 from app.models import Campaign, Commission, MerchantUser, Order, OrderLine, Participant, PayeeAccount
 from app.orders import clearing
-from app.payouts import accounts
+from app.payouts import accounts, queries
 from tests.factories.campaigns import make_campaign, make_participant
 from tests.factories.money import move
 
@@ -89,6 +89,15 @@ async def make_payee(
     given = {"kind": "bank", "account": account or f"6222021234567{count:06d}", "real_name": "张小明", **values}
     saved, _ = await accounts.save(session, merchant_id=merchant_id, member_id=member_id, now=clock.utcnow(), **given)
     return saved
+
+
+async def store_payee(session: AsyncSession, promoter: Participant, **stored: str) -> None:
+    """The promoter's account as it was once saved: of its name and number more is refused by now."""
+    found = await queries.latest_payee_account(session, merchant_id=promoter.merchant_id, member_id=promoter.member_id)
+    assert found is not None
+    for column, value in stored.items():
+        setattr(found, column, value)
+    await session.flush()
 
 
 async def make_payable(

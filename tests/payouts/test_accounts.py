@@ -36,6 +36,9 @@ def test_accounts_have_one_normal_form_and_a_mask(kind: payees.Kind, typed: str,
         ("bank", ""),
         ("alipay", "zhang"),
         ("alipay", "a b@c.cn"),
+        ("alipay", "=cmd|x@e.com"),
+        ("alipay", "＋x@e.com"),
+        ("alipay", "-x@e.com"),
         ("wechat", "中文中文中文"),
     ],
 )
@@ -52,6 +55,12 @@ def test_names_lose_what_nobody_sees(typed: str, name: str) -> None:
 def test_a_name_of_nothing_is_refused() -> None:
     with pytest.raises(Unprocessable, match="real_name_missing"):
         payees.normalise_name(" \u200b\t")
+
+
+@pytest.mark.parametrize("typed", ["-李四", "=李四", "＝李四", " @李四", "'李四", "\u200b+1"])
+def test_a_name_that_no_payment_file_can_hold_is_refused(typed: str) -> None:
+    with pytest.raises(Unprocessable, match="real_name_invalid"):
+        payees.normalise_name(typed)
 
 
 async def test_the_same_account_is_the_same_row(office: Office) -> None:

@@ -7,16 +7,18 @@ import hashlib
 import io
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from app.kit.errors import Conflict, InvitreeError, Unprocessable
 from app.models import Payout, PayoutBatch
-from app.payouts import alipay_file, exports
+from app.payouts import alipay_file, exports, service, withdrawals
 from app.payouts.alipay_file import MOST_ROWS, AlipayFormat, Payer
 from app.payouts.payout_file import PayoutLine
-from tests.factories.payables import NOW, make_payable
+from app.payouts.planning import Choice
+from tests.factories.payables import NOW, make_payable, store_payee
 from tests.payouts.conftest import Office
 
 PAYER = Payer("finance@shop.example.com", "某某科技有限公司")
@@ -93,6 +95,25 @@ def test_what_a_spreadsheet_would_evaluate_is_refused(text: str) -> None:
     for line in (replace(LINE, account=text), replace(LINE, real_name=text)):
         with pytest.raises(InvitreeError, match="alipay_cell_refused"):
             render(line)
+
+
+async def test_who_cannot_stand_in_the_template_is_left_out_and_the_others_are_paid(office: Office) -> None:
+    own: dict[str, Any] = {"merchant_id": office.merchant_id}
+    named = {"-李四": "li@example.com", "王五": "=cmd|x@e.com", "赵六": "zhao@example.com", "=孙七": "sun@example.com"}
+    promoters = {}
+    for number, (name, account) in enumerate(named.items()):
+        saved: dict[str, Any] = {"kind": "alipay", "account": f"{number}@example.com"}
+        promoters[name] = await make_payable(office.session, office.merchant_id, 700, **saved)
+        await store_payee(office.session, promoters[name], real_name=name, account=account)
+    await withdrawals.request(office.session, **own, member_id=promoters["=孙七"].member_id, now=NOW)
+    planned = await service.preview(office.session, **own, choice=Choice(channel="alipay"))
+    assert [each.member_id for each in planned.payouts] == [promoters["赵六"].member_id]
+    assert {(each.member_id, each.reason) for each in planned.skipped} == {
+        (promoters[name].member_id, "payee_account_refused") for name in named if name != "赵六"
+    }
+    built = await service.build(office.session, **own, actor_id=office.maker, now=NOW, choice=Choice(channel="alipay"))
+    exported = await export(office, await office.approve(built.batch))
+    assert "zhao@example.com,赵六" in exported.content.decode()
 
 
 def test_a_name_that_gbk_has_not_wants_the_other_encoding() -> None:

@@ -16,7 +16,7 @@ from app.payouts.exports import Exported
 from app.payouts.payout_file import FORMATS
 from app.resources import Resources
 from tests.factories import MerchantFixture
-from tests.factories.payables import NOW, make_payable, make_payee, make_user
+from tests.factories.payables import NOW, make_payable, make_payee, make_user, store_payee
 from tests.payouts.conftest import Office
 
 HEADER = ["payout_id", "batch_number", "channel", "account", "real_name", "amount", "currency", "remark"]
@@ -125,7 +125,8 @@ async def test_only_what_was_approved_is_exported(office: Office) -> None:
     ],
 )
 async def test_a_name_is_never_a_formula(office: Office, name: str) -> None:
-    await make_payable(office.session, office.merchant_id, 700, real_name=name)
+    promoter = await make_payable(office.session, office.merchant_id, 700)
+    await store_payee(office.session, promoter, real_name=name)
     batch = await office.approve(await office.build())
     (row,) = rows(await office.export(batch))
     assert not row["real_name"].startswith(tuple("=+-@|%＝\t\r\n\ufeff"))
@@ -136,7 +137,8 @@ async def test_a_name_is_never_a_formula(office: Office, name: str) -> None:
 
 async def test_accounts_that_begin_like_a_formula_are_text(office: Office) -> None:
     await make_payable(office.session, office.merchant_id, 700, kind="wechat", account="-oUpF8uMuAJO")
-    await make_payable(office.session, office.merchant_id, 700, kind="alipay", account="=1+1@example.com")
+    promoter = await make_payable(office.session, office.merchant_id, 700, kind="alipay", account="1@example.com")
+    await store_payee(office.session, promoter, account="=1+1@example.com")
     batch = await office.approve(await office.build())
     found = {row["account"] for row in rows(await office.export(batch))}
     assert found == {"'-oUpF8uMuAJO", "'=1+1@example.com"}

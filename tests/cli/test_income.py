@@ -21,7 +21,7 @@ from app.payouts import results
 from app.payouts.result_file import ResultFile, ResultRow
 from app.resources import Resources
 from tests.factories import MerchantFixture
-from tests.factories.payables import make_payable, make_user
+from tests.factories.payables import make_payable, make_user, store_payee
 from tests.payouts.conftest import Office
 
 runner = CliRunner()
@@ -31,7 +31,8 @@ runner = CliRunner()
 async def member(resources: Resources, merchant: MerchantFixture) -> str:
     """Paid 17.70 just now, under a name that a spreadsheet would evaluate."""
     async with resources.db.tenant(merchant.test_id) as session:
-        promoter = await make_payable(session, merchant.test_id, 1_770, real_name="=1+1 张小明")
+        promoter = await make_payable(session, merchant.test_id, 1_770)
+        await store_payee(session, promoter, real_name="=1+1 张小明")
         office = Office(session, merchant.test_id, *[await make_user(session, merchant.test_id) for _ in range(2)])
         batch = await office.exported()
         rows = [ResultRow(2, payout.id, "paid", "B1") for payout in await office.payouts(batch)]

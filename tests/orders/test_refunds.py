@@ -126,6 +126,27 @@ async def test_without_lines_it_is_spread_over_what_is_left(till: Till) -> None:
     ]
 
 
+async def test_names_and_no_names_end_alike_whichever_comes_first(till: Till, shop: Shop) -> None:
+    """To the fen, by line and person; what came without a name gives way to the name that comes later."""
+    told: list[tuple[int, dict[str, Any]]] = [
+        (3_001, {}),
+        (2_900, {"lines": [{"external_line_id": "a", "amount_minor": 2_900}]}),
+    ]
+    ends = []
+    for parts in (told, told[::-1]):
+        order = await till.sell(lines=[*LINES, {"external_line_id": "c", "amount_minor": 7}], amount_minor=5_907)
+        last = [await till.refunded(order["id"], amount, **more) for amount, more in parts][-1]
+        found = await till.get(f"/v1/orders/{order['id']}")
+        by_level = {
+            level: sum(minor for at, minor, _ in await rows(till, order["id"]) if at == level) for level in (1, 2)
+        }
+        ends.append((sorted((line["external_line_id"], line["refunded_minor"]) for line in found["lines"]), by_level))
+        assert sum(line["amount_minor"] for line in last["lines"]) == last["amount_minor"]
+        await till.check_books()
+    assert ends[0] == ends[1]
+    assert ends[0][0] == [("a", 2_900), ("b", 2_994), ("c", 7)]
+
+
 @pytest.mark.parametrize(
     ("amount", "more", "code", "pointer"),
     [

@@ -7,10 +7,6 @@ from PIL import Image, ImageChops, ImageDraw
 
 from app.poster import bidi, cmap, faces, text, wrap
 
-# A machine without libfribidi draws scripts unshaped, and says so; continuous integration has it, or fails here.
-needs_shaping = pytest.mark.skipif(
-    not faces.SHAPED and "CI" not in os.environ, reason="libfribidi is not installed: scripts are drawn unshaped"
-)
 STYLE = text.Style(40, False, (0, 0, 0, 255))
 NASTY = [
     "欧阳娜娜",
@@ -84,16 +80,20 @@ def test_emoji_are_in_colour() -> None:
     assert any(max(rgb) - min(rgb) > 80 for _, rgb in colours if isinstance(rgb, tuple))
 
 
-@needs_shaping
+def test_scripts_are_shaped_in_continuous_integration() -> None:
+    """A machine without libfribidi draws them unshaped, and says so."""
+    assert faces.SHAPED or "CI" not in os.environ
+
+
 @pytest.mark.parametrize("sequence", ["👨‍👩‍👧‍👦", "👍🏽", "🇨🇳", "👩🏽‍🚀", "🏴󠁧󠁢󠁳󠁣󠁴󠁿"])
 def test_an_emoji_sequence_is_one_picture(sequence: str) -> None:
-    assert text.width(text.letters(sequence, STYLE)) == text.width(text.letters("🎉", STYLE))
+    pictures = text.width(text.letters(sequence, STYLE)) / text.width(text.letters("🎉", STYLE))
+    assert pictures == 1 if faces.SHAPED else pictures >= 1
 
 
-@needs_shaping
 def test_arabic_letters_are_joined() -> None:
     apart = sum(text.width(text.letters(c, STYLE)) for c in "مرحبا")
-    assert text.width(text.letters("مرحبا", STYLE)) < 0.9 * apart
+    assert text.width(text.letters("مرحبا", STYLE)) < (0.9 if faces.SHAPED else 1.01) * apart
 
 
 @pytest.mark.parametrize(
@@ -159,12 +159,13 @@ def test_a_box_narrower_than_a_letter_still_gets_its_lines(words: str) -> None:
     assert all(lines)
 
 
-@needs_shaping
 def test_marks_sit_under_their_letters() -> None:
     ink = drawn("q\u0323\u0331m").convert("L").point(lambda value: 255 - value)
     letter = drawn("m").convert("L").point(lambda value: 255 - value).getbbox()
     below = ink.crop((0, 92, ink.width, ink.height)).getbbox()
     assert letter
-    assert below
     assert letter[3] <= 82
-    assert 20 <= below[0] < below[2] <= 20 + text.width(text.letters("q", STYLE)) + 3
+    # Unshaped they are left out: anywhere else they would be wrong.
+    assert (below is not None) == faces.SHAPED
+    if below is not None:
+        assert 20 <= below[0] < below[2] <= 20 + text.width(text.letters("q", STYLE)) + 3

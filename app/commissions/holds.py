@@ -19,7 +19,7 @@ from app.webhooks import queries as webhooks
 EVENT = "commission.payable"
 # Each row of a batch that somebody is told of is an event of its own, which takes longer than the row. Else legs are
 # what takes longest, two a member in each batch, against the seconds for which its members' accounts are held.
-TOLD, UNTOLD = 500, 200_000
+TOLD, UNTOLD = 500, 100_000
 
 _TURN = "hashtextextended('settle:' || :merchant_id, 0)"
 # What is due is a sliver of its tables, in the order of an index; the planner, who takes ids for random, would rather

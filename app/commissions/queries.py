@@ -104,6 +104,7 @@ async def due(session: AsyncSession, *, merchant_id: str | None, now: datetime) 
             Commission,
             (Commission.merchant_id == CommissionHold.merchant_id) & (Commission.id == CommissionHold.commission_id),
         )
+        .where(Commission.status == "held")
         .group_by(Merchant.id, CommissionHold.currency)
         .order_by(Merchant.id, CommissionHold.currency)
     )

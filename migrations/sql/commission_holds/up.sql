@@ -9,6 +9,8 @@ CREATE TABLE commission_holds (
     currency CHAR(3) NOT NULL,
     CONSTRAINT pk_commission_holds PRIMARY KEY (merchant_id, hold_until, commission_id)
 );
+-- What is earned from here on meets the triggers.
+LOCK TABLE commissions IN ACCESS EXCLUSIVE MODE;
 INSERT INTO commission_holds (merchant_id, hold_until, commission_id, member_id, currency)
     SELECT merchant_id, hold_until, id, member_id, currency FROM commissions
     WHERE status = 'held' AND hold_until IS NOT NULL;

@@ -58,8 +58,11 @@ async def check_version(resources: Resources) -> list[Finding]:
     async with resources.db.app_engine.connect() as connection:
         number = int(await connection.scalar(text("SHOW server_version_num")))
         commit = await connection.scalar(text("SHOW synchronous_commit"))
+        allowed = int(await connection.scalar(text("SHOW max_connections")))
+    most = resources.db.most_connections
     return [
         Finding("PostgreSQL 15 or newer", number >= 150_000, str(number)),
+        Finding("connections suffice for a process", most <= allowed, f"{most} at the most, of {allowed} for all"),
         Finding("commits are durable", commit != "off", f"synchronous_commit = {commit}"),
     ]
 

@@ -13,15 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 # A connection that was in use a moment ago is there, unless its end has been heard; a ping is three round trips.
 IDLE_SECONDS = 1.0
+PATIENCE_SECONDS = 10.0
 
 
-def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """`url` is `postgresql://…`; a dead connection is noticed before use, so that a database restart costs no 500."""
+def create_engine(
+    url: str, *, pool_size: int = 10, overflow: int | None = None, patience: float = PATIENCE_SECONDS
+) -> AsyncEngine:
+    """`url` is `postgresql://…`; a dead connection is noticed before use, so that a database restart costs no 500.
+
+    `overflow`: how many more than `pool_size` there may be for a while, else as many again. `patience`: for how many
+    seconds one waits for a connection that is free.
+    """
     engine = create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
         pool_size=pool_size,
-        max_overflow=pool_size,
-        pool_timeout=10,
+        max_overflow=pool_size if overflow is None else overflow,
+        pool_timeout=patience,
         json_serializer=lambda value: msgspec.json.encode(value).decode(),
         json_deserializer=msgspec.json.decode,
         hide_parameters=True,  # else the text of an error quotes them, and errors are logged

@@ -13,21 +13,33 @@ from app.kit import ids
 from app.kit.errors import InvitreeError
 from app.settings import Settings
 
+# Kept from everything else, so that links lead on and events are taken however busy the rest is. Codes are asked for by
+# one, API keys by one, names of channels by one; the fourth is for announcements.
+LOOKUP_CONNECTIONS, LOOKUP_PATIENCE_SECONDS = 4, 1.0
+# For events while Redis is away; opened when the first one comes.
+FALLBACK_CONNECTIONS = 3
 _SET_TENANT = text("SELECT set_config('invitree.merchant_id', :merchant_id, true)")
 
 
 class Database:
-    """Both roles' engines. Each context below is one transaction: committed at its end, rolled back by a raise.
+    """Both roles' engines, and two small ones of *system* for links and events.
 
-    The exception is an error that says `kept` (see app.kit.errors): it passes on after the commit.
+    Each context below is one transaction: committed at its end, rolled back by a raise. The exception is an error that
+    says `kept` (see app.kit.errors): it passes on after the commit.
     """
 
     def __init__(self, app_url: str, system_url: str, *, pool_size: int = 10) -> None:
+        self._pool_size = pool_size
         self.app_engine = create_engine(app_url, pool_size=pool_size)
         self.system_engine = create_engine(system_url, pool_size=pool_size)
+        self.lookup_engine = create_engine(
+            system_url, pool_size=LOOKUP_CONNECTIONS, overflow=0, patience=LOOKUP_PATIENCE_SECONDS
+        )
+        self.fallback_engine = create_engine(system_url, pool_size=FALLBACK_CONNECTIONS, overflow=0)
         self._app = _maker(self.app_engine)
         self._system = _maker(self.system_engine)
         self._glance = _maker(self.system_engine.execution_options(isolation_level="AUTOCOMMIT"))
+        self._lookup = _maker(self.lookup_engine.execution_options(isolation_level="AUTOCOMMIT"))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Database:
@@ -51,9 +63,20 @@ class Database:
         async with self._glance() as session:
             yield session
 
+    @asynccontextmanager
+    async def lookup(self) -> AsyncIterator[AsyncSession]:
+        """As `glance`, on a connection that is kept for links and events."""
+        async with self._lookup() as session:
+            yield session
+
+    @property
+    def most_connections(self) -> int:
+        """All that one process may have open, with the one that listens."""
+        return 2 * 2 * self._pool_size + LOOKUP_CONNECTIONS + FALLBACK_CONNECTIONS + 1
+
     async def close(self) -> None:
-        await self.app_engine.dispose()
-        await self.system_engine.dispose()
+        for engine in (self.app_engine, self.system_engine, self.lookup_engine, self.fallback_engine):
+            await engine.dispose()
 
 
 @asynccontextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import ARRAY, LargeBinary, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock, crypto, ids
@@ -14,10 +15,10 @@ from app.merchants import audit
 from app.models import ApiKey, Merchant
 
 _WHOSE = (
-    select(ApiKey.merchant_id, Merchant.livemode, ApiKey.id, ApiKey.scopes, Merchant.clock_offset_seconds)
+    select(ApiKey.hash, ApiKey.merchant_id, Merchant.livemode, ApiKey.id, ApiKey.scopes, Merchant.clock_offset_seconds)
     .join(Merchant, Merchant.id == ApiKey.merchant_id)
     .where(
-        ApiKey.hash == bindparam("hash"),
+        ApiKey.hash == func.any(bindparam("hashes", type_=ARRAY(LargeBinary))),
         ApiKey.revoked_at.is_(None),
         or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
     )
@@ -55,13 +56,31 @@ def hash_key(keyring: crypto.Keyring, secret: str) -> bytes:
 
 async def authenticate(session: AsyncSession, *, secret: str, keyring: crypto.Keyring) -> Principal:
     """The principal of a key, asked as *system*: whose it is, is the question. Unauthorized where it is nobody's."""
+    check_shape(secret)
+    hashed = hash_key(keyring, secret)
+    found = (await owners(session, [hashed])).get(hashed)
+    if found is None:
+        raise unknown()
+    return found
+
+
+def check_shape(secret: str) -> None:
+    """Unauthorized for what nobody has to be asked about."""
     if not crypto.is_api_key(secret):
         raise Unauthorized("api_key_invalid", "The key is not an Invitree key: check that it was copied whole.")
-    found = (await session.execute(_WHOSE, {"hash": hash_key(keyring, secret)})).one_or_none()
-    if found is None:
-        raise Unauthorized("api_key_invalid", "The key is unknown, expired or revoked.")
-    merchant_id, livemode, key_id, scopes, clock_offset_seconds = found
-    return Principal(merchant_id, livemode, key_id, frozenset(scopes), clock_offset_seconds)
+
+
+def unknown() -> Unauthorized:
+    return Unauthorized("api_key_invalid", "The key is unknown, expired or revoked.")
+
+
+async def owners(session: AsyncSession, hashes: Collection[bytes]) -> dict[bytes, Principal]:
+    """By `hash_key` whose these keys are, asked as *system*; those that open nothing are left out."""
+    rows = await session.execute(_WHOSE, {"hashes": list(hashes)})
+    return {
+        hashed: Principal(merchant_id, livemode, key_id, frozenset(scopes), clock_offset_seconds)
+        for hashed, merchant_id, livemode, key_id, scopes, clock_offset_seconds in rows
+    }
 
 
 def make_key(

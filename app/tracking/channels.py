@@ -21,8 +21,8 @@ REGISTER_SECONDS = 1.0
 # After a failure: while Postgres is away, nobody waits for it because of a name.
 PAUSE_SECONDS = 3.0
 ATTEMPTS = 5
-# Names of many campaigns at once must leave the pool's connections to others.
-MOST_AT_ONCE = 2
+# Names of many campaigns at once must leave the connections that are kept for look-ups to others.
+MOST_AT_ONCE = 1
 RESERVED = frozenset({rules.DIRECT, rules.OTHER})
 
 Register = Callable[[UUID, UUID, str], Coroutine[Any, Any, frozenset[str]]]

@@ -249,7 +249,9 @@ class CodeCache:
         except Exception as error:
             if self._fault is None:
                 log.exception("codes_not_looked_up", codes=len(new), campaigns=len(keys))
-            self._fault, self._ask_again_at = error, self._clock() + ASK_AGAIN_SECONDS
+            # A process that had no connection free says nothing about the database: the next one asks at once.
+            pause = NEVER if isinstance(error, Unavailable) else ASK_AGAIN_SECONDS
+            self._fault, self._ask_again_at = error, self._clock() + pause
             self._answer(asked, error)
             return
         self._fault, self._ask_again_at = None, NEVER

@@ -65,7 +65,7 @@ async def record(db: Database, hits: Sequence[Hit]) -> list[bool]:
     candidates = sorted(_firsts(hits), key=lambda hit: (hit.received_us, hit.id))
     repairs = [(merchant, uuid7(), campaign) for merchant, campaign in sorted(rules.campaigns(hits))]
     arguments = [*_columns(map(_row, candidates)), *_columns(repairs)]
-    async with db.system_engine.connect() as pooled:
+    async with db.fallback_engine.connect() as pooled:
         # The driver's own, on which no transaction has begun: the statement is one.
         connection: Any = (await pooled.get_raw_connection()).driver_connection
         new = _ids(await connection.fetch(_RECORD, *arguments))

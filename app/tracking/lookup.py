@@ -1,6 +1,6 @@
 """Codes, their campaigns and channels, asked as *system* by the driver itself: scans of codes must stay cheap.
 
-Each call takes one connection of the pool and begins no transaction.
+Each call takes one connection of those that are kept for look-ups, and begins no transaction.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from app.db.session import Database
 from app.kit import ids
+from app.kit.errors import Unavailable
 from app.tracking.codes import CampaignFacts, CampaignKey, Reply
 from app.tracking.hits import Target
 
@@ -82,9 +84,10 @@ def _plain(id_: UUID) -> UUID:
 
 @asynccontextmanager
 async def _driver(db: Database) -> AsyncIterator[Any]:
-    async with db.system_engine.connect() as connection:
-        raw = await connection.get_raw_connection()
-        try:
-            yield raw.driver_connection
-        except asyncpg.InterfaceError as error:  # the client's own word for a connection that is gone
-            raise ConnectionError(str(error)) from error
+    try:
+        async with db.lookup_engine.connect() as connection:
+            yield (await connection.get_raw_connection()).driver_connection
+    except asyncpg.InterfaceError as error:  # the client's own word for a connection that is gone
+        raise ConnectionError(str(error)) from error
+    except PoolTimeout as error:  # the database was not even asked
+        raise Unavailable("lookups_busy", "Too much is being looked up. Retry.", retry_after=1) from error

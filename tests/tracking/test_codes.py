@@ -28,7 +28,7 @@ class World:
         self.status = "active"
         self.asked: list[list[str]] = []
         self.campaigns_read = 0
-        self.away = False
+        self.away = self.is_busy = False
         self.now = 0.0
         self.at_once = self.most_at_once = 0
         self.gate = asyncio.Event()
@@ -37,6 +37,8 @@ class World:
     async def look_up(self, codes: Collection[str], campaigns: Collection[CampaignKey]) -> Reply:
         if self.away:
             raise ConnectionRefusedError
+        if self.is_busy:
+            raise Unavailable("lookups_busy", "No connection was free.")
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         self.asked.append(sorted(codes))
@@ -263,6 +265,18 @@ async def test_while_the_database_is_away_old_answers_lead_on_and_nobody_waits_f
     world.now += cache.ASK_AGAIN_SECONDS
     assert await codes.find("b") is None
     assert await status(codes, "a") == "paused"
+
+
+async def test_while_too_much_is_looked_up_known_codes_lead_on_and_others_are_asked_for_again_at_once() -> None:
+    world = World("a", "b")
+    codes = world.cache()
+    await codes.find("a")
+    world.is_busy, world.now = True, 1_000.0
+    with pytest.raises(Unavailable, match="lookups_busy"):
+        await codes.find("b")
+    assert await status(codes, "a") == "active"
+    world.is_busy = False
+    assert await status(codes, "b") == "active"
 
 
 async def test_of_many_those_at_hand_are_told_although_others_cannot_be_asked_for(

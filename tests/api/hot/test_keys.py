@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -13,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.hot import keys
 from app.api.hot.keys import KeyCache
-from app.kit.errors import Unauthorized
+from app.kit import crypto
+from app.kit.errors import Unauthorized, Unavailable
 from app.resources import Resources
 from app.settings import get_keyring
 from tests.factories import MerchantFixture
@@ -24,8 +26,9 @@ class Door:
 
     def __init__(self, resources: Resources) -> None:
         self._db, self.asked, self.is_shut = resources.db, 0, False
+        self.at_once = self.most_at_once = 0
 
-    def system(self) -> AbstractAsyncContextManager[AsyncSession]:
+    def lookup(self) -> AbstractAsyncContextManager[AsyncSession]:
         return self._open()
 
     @asynccontextmanager
@@ -33,8 +36,11 @@ class Door:
         self.asked += 1
         if self.is_shut:
             raise ConnectionError("nobody there")
-        async with self._db.system() as session:
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        async with self._db.lookup() as session:
             yield session
+        self.at_once -= 1
 
 
 class Clock:
@@ -127,3 +133,49 @@ async def test_not_more_keys_are_kept_than_that(
     await cache.find(header(merchant))
     await cache.find(f"Bearer {merchant.live_key}".encode())
     assert len(cache._known) == 1
+
+
+def made_up(number: int) -> list[bytes]:
+    return [f"Bearer {crypto.new_api_key(livemode=True)}".encode() for _ in range(number)]
+
+
+async def test_a_flood_of_made_up_keys_is_asked_about_by_one_connection(
+    cache: KeyCache, door: Door, merchant: MerchantFixture
+) -> None:
+    flood = [asyncio.create_task(cache.find(key)) for key in made_up(100)]
+    assert (await cache.find(header(merchant))).merchant_id == merchant.test_id
+    refused = await asyncio.gather(*flood, return_exceptions=True)
+    assert {type(answer) for answer in refused} == {Unauthorized}
+    assert (door.most_at_once, door.asked) == (1, 1)
+
+
+async def test_a_key_that_nobody_has_is_not_asked_about_again_for_a_while(
+    cache: KeyCache, door: Door, clock: Clock
+) -> None:
+    (key,) = made_up(1)
+    for seconds, asked in ((0.0, 1), (keys.UNKNOWN_SECONDS - 1, 1), (1.0, 2)):
+        clock.now += seconds
+        with pytest.raises(Unauthorized, match="api_key_invalid"):
+            await cache.find(key)
+        assert door.asked == asked
+
+
+async def test_what_is_no_key_is_not_asked_about(cache: KeyCache, door: Door) -> None:
+    with pytest.raises(Unauthorized, match="api_key_invalid"):
+        await cache.find(b"Bearer ivt_live_made_up")
+    assert door.asked == 0
+
+
+async def test_of_a_flood_a_bounded_number_waits_and_is_remembered(
+    cache: KeyCache, clock: Clock, merchant: MerchantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await cache.find(header(merchant))
+    clock.now += keys.FRESH_SECONDS
+    monkeypatch.setattr(keys, "MOST_WAITING", 5)
+    monkeypatch.setattr(keys, "MOST_KEYS", 3)
+    flood = [asyncio.create_task(cache.find(key)) for key in made_up(8)]
+    await asyncio.sleep(0)
+    assert (await cache.find(header(merchant))).merchant_id == merchant.test_id, "known before: it goes first"
+    told = Counter(type(answer) for answer in await asyncio.gather(*flood, return_exceptions=True))
+    assert told == {Unauthorized: 5, Unavailable: 3}
+    assert len(cache._unknown) == 3

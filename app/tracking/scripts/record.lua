@@ -27,7 +27,7 @@ for i = 1, #visits, 3 do
 end
 
 -- By the place of the key.
-local repeats, sums = {}, {}
+local repeats, firsts, sums = {}, {}, {}
 local function count(key, field, number)
   local fields = sums[key]
   if not fields then
@@ -41,6 +41,9 @@ for place, hit in ipairs(hits) do
   if seen[place] > 0 and not redis.call('SET', KEYS[seen[place]], '1', 'NX', 'EX', ARGV[4]) then
     repeats[#repeats + 1] = place - 1
   else
+    if seen[place] > 0 then
+      firsts[#firsts + 1] = KEYS[seen[place]]
+    end
     local campaign, participant = targets[2 * hit[2] + 1], targets[2 * hit[2] + 2]
     local human = hit[4] == 'human'
     local counter = COUNTER[human and hit[3] or hit[4]]
@@ -51,6 +54,32 @@ for place, hit in ipairs(hits) do
       local visitors = days[hit[2]][floor((hit[6] + CHINA) / DAY)].visitors
       visitors[#visitors + 1] = hit[8]
     end
+  end
+end
+
+-- Scripts are not rolled back. What is told to have come before must be in the stream: without it, whoever sends it again
+-- to a Redis that refused it would be told that it is there.
+local function fail(fault)
+  for _, key in ipairs(firsts) do
+    redis.call('DEL', key)
+  end
+  return fault
+end
+
+-- Before the counters: they can be set right from what the stream has, whatever they fail at.
+local reply = ''
+if #repeats > 0 then
+  reply = cmsgpack.pack(repeats)
+end
+if #repeats < #hits then
+  local number = redis.pcall('INCR', KEYS[2])
+  if type(number) == 'table' then
+    return fail(number)
+  end
+  local entry = redis.pcall('XADD', KEYS[3], '*', 'n', number, 'b', ARGV[2], 'x', reply)
+  if type(entry) == 'table' then
+    redis.call('DECR', KEYS[2])
+    return fail(entry)
   end
 end
 
@@ -71,14 +100,6 @@ for key, fields in pairs(sums) do
   for field, number in pairs(fields) do
     redis.call('HINCRBY', KEYS[key], field, number)
   end
-end
-
-local reply = ''
-if #repeats > 0 then
-  reply = cmsgpack.pack(repeats)
-end
-if #repeats < #hits then
-  redis.call('XADD', KEYS[3], '*', 'n', redis.call('INCR', KEYS[2]), 'b', ARGV[2], 'x', reply)
 end
 redis.call('SET', KEYS[4], reply, 'EX', ARGV[3])
 return reply

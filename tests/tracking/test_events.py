@@ -243,3 +243,22 @@ async def test_figures_are_the_same_once_drained(api: httpx.AsyncClient, resourc
     live = await counted(api, link)
     assert await drain_all(resources) == 2
     assert await counted(api, link) == live == {"clicks": 1, "scans": 1, "unique_visitors": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("application/json", 200),
+        ("Application/JSON ; charset=utf-8", 200),
+        ("application/vnd.api+json", 200),
+        ("application/jsonfoo", 422),
+        ("application/json-seq", 422),
+        ("text/plain", 422),
+    ],
+)
+async def test_what_does_not_say_that_it_is_json_is_not_taken(
+    api: httpx.AsyncClient, link: Link, kind: str, status: int
+) -> None:
+    answer = await api.post("/v1/events", content=json.dumps([item(link, "a")]), headers={"Content-Type": kind})
+    assert answer.status_code == status
+    assert status == 200 or answer.json()["code"] == "content_type_unexpected"

@@ -139,7 +139,7 @@ async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
 
 def read(body: bytes, content_type: bytes) -> Sequence[EventIn | EventOut]:
     """The items, the bad ones as their refusals. BadRequest or Unprocessable where there are none to be told apart."""
-    if body and not content_type.startswith(b"application/json"):
+    if body and content_type != b"application/json":
         _check_kind(content_type)
     if not json_body.is_suspect(body):
         try:

@@ -38,7 +38,7 @@ async def reject(
     await budget.hold(session, merchant_id=merchant_id, campaign_id=found.campaign_id)
     await ledger.lock(session, merchant_id=merchant_id, currency=found.currency, member_ids=[found.member_id])
     family = await _family(session, found)
-    if found.reason is not None:
+    if found.reason is not None and found.reverses_id is None:
         return found
     rules.require_rejectable(found.status, is_correction=found.reverses_id is not None)
     taking = rules.rejection([Row(row.amount_minor, row.status) for row in family])

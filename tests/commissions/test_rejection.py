@@ -99,6 +99,8 @@ async def test_again_it_is_the_same(till: Till, shop: Shop) -> None:
     answers = await asyncio.gather(*(refuse(till, first_of(order)) for _ in range(8)))
     assert {answer.status_code for answer in answers} == {200}
     assert await rows(till, order["id"]) == [(1_770, "rejected"), (-1_770, "rejected")]
+    (negative,) = (await till.get(f"/v1/orders/{order['id']}"))["commissions"][2:]
+    assert (await refuse(till, negative["id"])).json()["code"] == "commission_is_correction"
     await till.check_books()
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.commissions.matching import Performance
 from app.db.pages import Page, PageQuery, fetch_page
-from app.db.rows import one_of
+from app.db.rows import get_row, one_of
 from app.models import Commission, CommissionHold, Merchant, Order
 
 
@@ -52,14 +52,26 @@ async def of_orders(
     return found
 
 
+async def get(session: AsyncSession, *, merchant_id: str, commission_id: str) -> Commission:
+    return await get_row(session, Commission, merchant_id=merchant_id, row_id=commission_id, noun="commission")
+
+
 async def find_page(
-    session: AsyncSession, *, merchant_id: str, query: PageQuery, equals: Mapping[str, str | None]
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    query: PageQuery,
+    equals: Mapping[str, str | None],
+    external_order_id: str | None = None,
 ) -> Page[Commission]:
     """Newest first; `equals` are filters by column name, None for no filter."""
     statement = select(Commission).where(Commission.merchant_id == merchant_id)
     for column, value in equals.items():
         if value is not None:
             statement = statement.where(getattr(Commission, column) == value)
+    if external_order_id is not None:
+        named = select(Order.id).where(Order.merchant_id == merchant_id, Order.external_order_id == external_order_id)
+        statement = statement.where(Commission.order_id.in_(named))
     return await fetch_page(session, statement, query)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import queries as campaigns
 from app.campaigns.rules import require_open
-from app.kit.errors import Conflict, Unavailable
+from app.kit.errors import Conflict, Unavailable, not_found
 from app.kit.money import yuan
 from app.merchants import house
 from app.models import Checkout, Merchant, Participant
@@ -74,6 +74,18 @@ async def open_top_up(
         provider=provider,
         now=now,
     )
+
+
+async def bought(session: AsyncSession, *, merchant_id: str, checkout_id: str) -> Checkout:
+    """As *system*: what the merchant itself buys, whatever became of it. NotFound `checkout_not_found`."""
+    merchant = await session.get_one(Merchant, merchant_id)
+    house_id = await house.id_of(session, livemode=merchant.livemode)
+    if house_id is None or merchant.house_member_id is None:
+        raise not_found("checkout")
+    found = await checkout.get(session, merchant_id=house_id, checkout_id=checkout_id)
+    if found.member_id != merchant.house_member_id or found.purpose == "order":
+        raise not_found("checkout")
+    return found
 
 
 async def _provider(session: AsyncSession, buyer: Participant, merchant: Merchant, *, sandbox_for_live: bool) -> Kind:

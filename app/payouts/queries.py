@@ -72,6 +72,14 @@ async def payout_details_page(
     return Page([(payout, held.get(payout.withdrawal_id, [])) for payout in found.rows], found.next_cursor)
 
 
+async def payout_detail(session: AsyncSession, *, merchant_id: str, payout_id: str) -> tuple[Payout, list[str]]:
+    """With the ids of its commissions."""
+    own = {"merchant_id": merchant_id}
+    payout = await get_row(session, Payout, **own, row_id=payout_id, noun="payout")
+    live = [] if payout.status in NOT_LIVE else [payout.withdrawal_id]
+    return payout, (await commission_ids(session, **own, withdrawal_ids=live)).get(payout.withdrawal_id, [])
+
+
 async def payouts_of_batch(session: AsyncSession, *, merchant_id: str, batch_id: str) -> Sequence[Payout]:
     statement = select(Payout).where(Payout.merchant_id == merchant_id, Payout.batch_id == batch_id)
     return (await session.scalars(statement.order_by(Payout.id))).all()

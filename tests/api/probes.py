@@ -45,10 +45,19 @@ QUERY_NAMES = {
     "user_id": "$usr",
 }
 # A second one of a kind, in the state that the operation wants.
-PATH_PLACES = {"POST /v1/payout-batches/{batch_id}/results": "$bat2"}
+PATH_PLACES = {
+    "GET /v1/merchant/checkouts/{checkout_id}": "$chk2",
+    "POST /v1/payout-batches/{batch_id}/results": "$bat2",
+}
+# Whose number it is that `external_id` names.
+NUMBERED = {
+    "GET /v1/checkouts": "$external_payment_id",
+    "GET /v1/payment-notices": "$external_payment_id",
+    "GET /v1/payouts": "$external_payout_id",
+}
 # Not ids: an unknown one is no error everywhere, so that it is enough that nothing can be told. `$pay2` is a row of a
 # file, of which each is refused by itself.
-EXTERNAL = ("$external_member_id", "$external_order_id", "$external_payout_id", "$external_refund_id")
+EXTERNAL = (*NUMBERED.values(), "$external_member_id", "$external_order_id", "$external_refund_id")
 WORDS = frozenset({"$invite_code", "$pay2", *EXTERNAL})
 MEMBER = {"external_id": "$new"}
 MEMBERS = [MEMBER, {**MEMBER, "avatar_asset_id": "$ast2"}]
@@ -237,10 +246,7 @@ def _filters(name: str, operation: dict[str, Any], gaps: Gaps) -> Iterator[tuple
             if place is None:
                 gaps.found.append(f"{name}: {parameter['name']} in the query")
             else:
-                yield (
-                    parameter["name"],
-                    "$external_payout_id" if name == "GET /v1/payouts" and place in WORDS else place,
-                )
+                yield parameter["name"], NUMBERED.get(name, place) if place in WORDS else place
 
 
 def _fields(body: Any) -> Iterator[str]:

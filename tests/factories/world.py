@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db import outbox
 from app.kit import clock, ids
+from app.merchants import buying, house
 from app.models import (
     Asset,
     Commission,
@@ -18,6 +19,7 @@ from app.models import (
     Order,
     Participant,
     PaybackDecision,
+    PaymentNotice,
     Payout,
     PayoutDecision,
     PosterTemplate,
@@ -50,7 +52,8 @@ async def make_world(resources: Resources, merchant: MerchantFixture, *, live: b
         people = await _people(session, merchant_id)
         now = {"now": clock.utcnow().isoformat()}
         money = await _money(session, people, merchant_id) | await _checkout(session, people, merchant_id)
-        return now | people | money | await _things(session, merchant_id)
+        things = await _things(session, merchant_id)
+    return now | people | money | things | await _bought(resources, merchant_id)
 
 
 async def _people(session: AsyncSession, merchant_id: str) -> World:
@@ -159,7 +162,23 @@ async def _money(session: AsyncSession, people: World, merchant_id: str) -> Worl
 async def _checkout(session: AsyncSession, people: World, merchant_id: str) -> World:
     wish = Wish(people["cmp"], participant_id=people["ptc2"])
     made = await selling.sell(session, merchant_id=merchant_id, wish=wish, provider="sandbox", now=clock.utcnow())
-    return {"chk": made.id}
+    made.external_id = ids.new("ext")
+    notice = {"provider": "sandbox", "code": "amount_mismatch", "checkout_id": made.id, "external_id": made.external_id}
+    told = PaymentNotice(
+        merchant_id=merchant_id, id=ids.new("pnt"), content_hash=b"x", received_at=clock.utcnow(), **notice
+    )
+    session.add(told)
+    await session.flush()
+    return {"chk": made.id, "external_payment_id": made.external_id}
+
+
+async def _bought(resources: Resources, merchant_id: str) -> World:
+    """What the merchant itself buys of the house."""
+    async with resources.db.system() as session:
+        now = clock.utcnow()
+        await house.ensure(session, now=now)
+        plan = {"merchant_id": merchant_id, "key": "pro_month"}
+        return {"chk2": (await buying.open_plan(session, **plan, sandbox_for_live=True, now=now)).id}
 
 
 async def _batch(session: AsyncSession, merchant_id: str, member_id: str, maker: str) -> Payout:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
+import pytest
+
+from tests.factories.checkouts import notify, told
 from tests.factories.shops import Shop, Till
 
 
@@ -47,3 +51,34 @@ async def test_another_merchants_refund_does_not_exist(till: Till, live_api: Any
     refund = await till.refunded(order["id"], 100)
     answer = await live_api.get(f"/v1/refunds/{refund['id']}")
     assert (answer.status_code, answer.json()["code"]) == (404, "refund_not_found")
+
+
+async def test_checkouts_and_notices_by_the_providers_transaction(till: Till, shop: Shop) -> None:
+    wish = {"campaign_id": shop.campaign.id, "member_id": shop.buyer.member_id}
+    made = [(await till.post("/v1/checkouts", wish)).json()["id"] for _ in range(2)]
+    for checkout_id, amount in zip(made, (5_900, 1), strict=True):
+        paid = told(shop.merchant_id, checkout_id, amount_minor=amount, external_id=f"T-{amount}")
+        assert (await notify(till.api, paid)).status_code == (200 if amount == 5_900 else 409)
+    assert await ids_of(till, "/v1/checkouts", external_id="T-5900") == [made[0]]
+    assert await ids_of(till, "/v1/checkouts", external_id="T-1") == []
+    (kept,) = await ids_of(till, "/v1/payment-notices")
+    assert await ids_of(till, "/v1/payment-notices", external_id="T-1", code="amount_mismatch") == [kept]
+    assert await ids_of(till, "/v1/payment-notices", external_id="T-5900") == []
+    assert await ids_of(till, "/v1/payment-notices", code="paid_twice") == []
+
+
+@pytest.mark.parametrize("query", [{"status": "zzz"}, {"code": "zzz"}])
+async def test_notices_have_no_such_status_or_code(api: httpx.AsyncClient, query: dict[str, str]) -> None:
+    assert (await api.get("/v1/payment-notices", params=query)).status_code == 422
+    assert (await api.get("/v1/payment-notices", params={"status": "set_aside"})).status_code == 200
+
+
+async def test_commissions_by_the_orders_own_id(till: Till) -> None:
+    order, other = await till.sell(external_order_id="o-1"), await till.sell(external_order_id="o-2")
+    earned = sorted(row["id"] for row in order["commissions"])
+    assert earned
+    assert sorted(await ids_of(till, "/v1/commissions", external_order_id="o-1")) == earned
+    assert await ids_of(till, "/v1/commissions", external_order_id="o-1", order_id=other["id"]) == []
+    assert await ids_of(till, "/v1/commissions", external_order_id="o-3") == []
+    (shown, *_) = (await till.get("/v1/commissions", external_order_id="o-1"))["data"]
+    assert await till.get(f"/v1/commissions/{shown['id']}") == shown

@@ -76,6 +76,10 @@ async def check_the_end(api: httpx.AsyncClient, member: str, batch: str, withdra
     assert (await api.get(f"/v1/payout-batches/{batch}")).json()["payouts"] == {"paid": 1}
     (payout,) = (await api.get("/v1/payouts", params={"batch_id": batch, "status": "paid"})).json()["data"]
     assert (payout["external_id"], payout["withdrawal_id"], len(payout["commission_ids"])) == ("BANK1", withdrawal, 1)
+    assert (await api.get(f"/v1/payouts/{payout['id']}")).json() == payout
+    number = (await api.get(f"/v1/payout-batches/{batch}")).json()["number"]
+    named = [(await api.get("/v1/payout-batches", params={"number": each})).json()["data"] for each in (number, "PB0")]
+    assert [[each["id"] for each in found] for found in named] == [[batch], []]
     (found,) = (await api.get("/v1/withdrawals", params={"member_id": member})).json()["data"]
     assert (found["id"], found["status"]) == (withdrawal, "paid")
     assert (await api.get("/v1/payouts", params={"status": "failed"})).json()["data"] == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import status
+from fastapi import Query, status
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -105,16 +105,23 @@ async def list_checkouts(
     status: Status | None = None,
     campaign_id: Annotated[str, type_id("cmp")] | None = None,
     participant_id: Annotated[str, type_id("ptc")] | None = None,
+    external_id: Annotated[str | None, Query(max_length=128)] = None,
 ) -> dict[str, Any]:
     """Checkouts, newest first; those to be refunded by `status=refund_due`."""
-    wanted = {"status": status, "campaign_id": campaign_id, "participant_id": participant_id}
+    wanted = {
+        "status": status,
+        "campaign_id": campaign_id,
+        "participant_id": participant_id,
+        "external_id": external_id,
+    }
     found = await queries.find_page(tenant.session, merchant_id=tenant.merchant_id, query=page, equals=wanted)
     return tenant.show_page(found, lambda row: checkout_view(row, public_url=tenant.resources.settings.public_url))
 
 
 @router.get("/checkouts/{checkout_id}", response_model=CheckoutOut)
 async def get_checkout(checkout_id: str, tenant: TenantDep) -> dict[str, Any]:
-    """What became of a checkout. Once it is paid, the order is to be had by the same id."""
+    """What became of a checkout. Once it is paid, the order is to be had by the same id. What the merchant itself buys,
+    a plan or a top-up, is the house's: see `GET /v1/merchant/checkouts/{checkout_id}`."""
     return _show(tenant, await checkouts.get(tenant.session, merchant_id=tenant.merchant_id, checkout_id=checkout_id))
 
 

@@ -65,11 +65,22 @@ async def list_commissions(
     order_id: Annotated[str, type_id("ord")] | None = None,
     member_id: Annotated[str, type_id("mbr")] | None = None,
     beneficiary_id: Annotated[str, type_id("ptc")] | None = None,
+    external_order_id: Annotated[str | None, Field(max_length=128)] = None,
 ) -> dict[str, Any]:
     """Commission rows, earned and reversed, newest first."""
     wanted = {"status": status, "order_id": order_id, "member_id": member_id, "beneficiary_id": beneficiary_id}
-    found = await queries.find_page(tenant.session, merchant_id=tenant.merchant_id, query=page, equals=wanted)
+    own = {"merchant_id": tenant.merchant_id}
+    found = await queries.find_page(
+        tenant.session, **own, query=page, equals=wanted, external_order_id=external_order_id
+    )
     return tenant.show_page(found, commission_view)
+
+
+@router.get("/commissions/{commission_id}", response_model=CommissionOut)
+async def get_commission(commission_id: str, tenant: TenantDep) -> dict[str, Any]:
+    """One commission row."""
+    own = {"merchant_id": tenant.merchant_id}
+    return tenant.show(commission_view(await queries.get(tenant.session, **own, commission_id=commission_id)))
 
 
 @router.get("/participants/{participant_id}/commissions", response_model=ListAnswer[CommissionOut])

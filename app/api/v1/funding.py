@@ -63,7 +63,8 @@ async def get_funding(tenant: TenantDep, currency: CurrencyCode = "CNY") -> dict
     "/merchant/top-ups", response_model=CheckoutOut, status_code=status.HTTP_201_CREATED, dependencies=[MovesMoney]
 )
 async def top_up(body: TopUpIn, tenant: AccountDep) -> dict[str, Any]:
-    """A checkout of the house, to be paid at its `pay_url`; the funds are there with the payment."""
+    """A checkout of the house, to be paid at its `pay_url`; the funds are there with the payment. What became of it:
+    `GET /v1/merchant/checkouts/{checkout_id}`."""
     settings, now = tenant.resources.settings, clock.utcnow()
     opened = await buying.open_top_up(
         tenant.session,

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Path, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -17,6 +17,15 @@ from app.orders.checkout_views import notice_view
 router = make_router("payments")
 
 Provider = Literal["sandbox", "wechat"]
+Code = Literal[
+    "checkout_not_found",
+    "amount_mismatch",
+    "currency_mismatch",
+    "merchant_mismatch",
+    "provider_mismatch",
+    "paid_twice",
+    "payment_used",
+]
 
 
 class NoticeOut(Answer):
@@ -26,15 +35,7 @@ class NoticeOut(Answer):
     object: Literal["payment_notice"]
     provider: Provider
     code: Annotated[
-        Literal[
-            "checkout_not_found",
-            "amount_mismatch",
-            "currency_mismatch",
-            "merchant_mismatch",
-            "provider_mismatch",
-            "paid_twice",
-            "payment_used",
-        ],
+        Code,
         Field(description="`paid_twice`: another transaction paid for it before; `payment_used`: it paid for another."),
     ]
     checkout_id: str | None
@@ -54,9 +55,18 @@ class ReceivedOut(Answer):
 
 
 @router.get("/payment-notices", response_model=ListAnswer[NoticeOut])
-async def list_notices(tenant: TenantDep, page: PageDep) -> dict[str, Any]:
+async def list_notices(
+    tenant: TenantDep,
+    page: PageDep,
+    code: Code | None = None,
+    external_id: Annotated[str | None, Query(max_length=128)] = None,
+    _status: Annotated[
+        Literal["set_aside"] | None, Query(alias="status", description="All of them are; nothing else is taken.")
+    ] = None,
+) -> dict[str, Any]:
     """Notifications of payment providers that were set aside, newest first."""
-    found = await queries.notices_page(tenant.session, merchant_id=tenant.merchant_id, query=page)
+    query = page.filtered(code=code, external_id=external_id)
+    found = await queries.notices_page(tenant.session, merchant_id=tenant.merchant_id, query=query)
     return tenant.show_page(found, notice_view)
 
 

@@ -147,9 +147,14 @@ async def build_batch(body: BuildIn, tenant: TenantDep) -> dict[str, Any]:
 
 
 @router.get("/payout-batches", response_model=ListAnswer[BatchOut])
-async def list_batches(tenant: TenantDep, page: PageDep, status: Status | None = None) -> dict[str, Any]:
-    """Batches, newest first."""
-    query = page.filtered(status=status)
+async def list_batches(
+    tenant: TenantDep,
+    page: PageDep,
+    status: Status | None = None,
+    number: Annotated[str | None, Field(max_length=32)] = None,
+) -> dict[str, Any]:
+    """Batches, newest first; one by the `number` that its files and remarks carry."""
+    query = page.filtered(status=status, number=number)
     found = await queries.batches_page(tenant.session, merchant_id=tenant.merchant_id, query=query)
     return tenant.show_page(found, batch_view)
 

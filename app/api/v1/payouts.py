@@ -66,6 +66,13 @@ async def list_payouts(
     return tenant.show_page(found, lambda detail: payout_view(*detail))
 
 
+@router.get("/payouts/{payout_id}", response_model=PayoutOut)
+async def get_payout(payout_id: str, tenant: TenantDep) -> dict[str, Any]:
+    """What became of one payout."""
+    found = await queries.payout_detail(tenant.session, merchant_id=tenant.merchant_id, payout_id=payout_id)
+    return tenant.show(payout_view(*found))
+
+
 @router.post("/payouts/{payout_id}/cancel", response_model=PayoutOut, dependencies=[MovesMoney, NeedsPayouts])
 async def give_payout_up(
     payout_id: str, tenant: TenantDep, body: Annotated[GiveUpIn, Optionally(default_factory=GiveUpIn)]

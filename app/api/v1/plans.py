@@ -47,7 +47,8 @@ async def list_plans(session: PublicSession) -> dict[str, Any]:
     "/merchant/plan", response_model=CheckoutOut, status_code=status.HTTP_201_CREATED, dependencies=[MovesMoney]
 )
 async def buy_plan(body: PlanIn, tenant: AccountDep) -> dict[str, Any]:
-    """A checkout of the house, to be paid at its `pay_url`; paid, the plan is in force and its days are there.
+    """A checkout of the house, to be paid at its `pay_url`; paid, the plan is in force and its days are there. What
+    became of it: `GET /v1/merchant/checkouts/{checkout_id}`.
 
     The same plan again comes behind what runs. Of two plans the one with the lower fee is used first, while the other
     one's time waits: no paid day is lost.
@@ -61,3 +62,10 @@ async def buy_plan(body: PlanIn, tenant: AccountDep) -> dict[str, Any]:
         now=now,
     )
     return tenant.show(checkout_view(opened, public_url=settings.public_url))
+
+
+@router.get("/merchant/checkouts/{checkout_id}", response_model=CheckoutOut)
+async def get_bought(checkout_id: str, tenant: AccountDep) -> dict[str, Any]:
+    """What became of a plan or a top-up that this merchant buys."""
+    found = await buying.bought(tenant.session, merchant_id=tenant.merchant_id, checkout_id=checkout_id)
+    return tenant.show(checkout_view(found, public_url=tenant.resources.settings.public_url))

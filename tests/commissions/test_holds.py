@@ -7,7 +7,7 @@ from sqlalchemy import func, select, update
 
 from app import embedded
 from app.commissions import queries
-from app.commissions.holds import UNTOLD, release_all_due, release_due
+from app.commissions.holds import UNTOLD, release_all_due, release_due, release_next
 from app.kit import clock, ids
 from app.ledger import service as ledger
 from app.ledger.queries import balance
@@ -28,6 +28,11 @@ async def release(resources: Resources, shop: Shop, now: datetime, *, limit: int
 async def release_all(resources: Resources, shop: Shop, now: datetime) -> int:
     async with resources.db.tenant(shop.merchant_id) as session:
         return await release_all_due(session, merchant_id=shop.merchant_id, now=now)
+
+
+async def release_in_turn(resources: Resources, shop: Shop, now: datetime) -> int:
+    async with resources.db.tenant(shop.merchant_id) as session:
+        return await release_next(session, merchant_id=shop.merchant_id, now=now)
 
 
 async def hold_end(resources: Resources, shop: Shop) -> datetime:
@@ -107,8 +112,8 @@ async def test_many_workers_release_each_commission_once(till: Till, shop: Shop,
         await till.sell()
     end = await hold_end(resources, shop)
     await listen(till)
-    ways = (release, release_all)
-    await asyncio.gather(*(ways[number % 2](resources, shop, end) for number in range(8)))
+    ways = (release, release_all, release_in_turn)
+    await asyncio.gather(*(ways[number % 3](resources, shop, end) for number in range(8)))
     assert await till.balance(shop.first) == (0, 5 * 1_770)
     async with resources.db.tenant(shop.merchant_id) as session:
         told = select(func.count()).select_from(OutboxEvent).where(OutboxEvent.type == "commission.payable")

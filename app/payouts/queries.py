@@ -74,10 +74,10 @@ async def payout_details_page(
 
 async def payout_detail(session: AsyncSession, *, merchant_id: str, payout_id: str) -> tuple[Payout, list[str]]:
     """With the ids of its commissions."""
-    own = {"merchant_id": merchant_id}
-    payout = await get_row(session, Payout, **own, row_id=payout_id, noun="payout")
+    payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
     live = [] if payout.status in NOT_LIVE else [payout.withdrawal_id]
-    return payout, (await commission_ids(session, **own, withdrawal_ids=live)).get(payout.withdrawal_id, [])
+    held = await commission_ids(session, merchant_id=merchant_id, withdrawal_ids=live)
+    return payout, held.get(payout.withdrawal_id, [])
 
 
 async def payouts_of_batch(session: AsyncSession, *, merchant_id: str, batch_id: str) -> Sequence[Payout]:

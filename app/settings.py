@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     registrations_per_hour: int = Field(default=20, ge=1, validation_alias="INVITREE_REGISTRATIONS_PER_HOUR")
     codes_per_hour: int = Field(default=120, ge=1, validation_alias="INVITREE_CODES_PER_HOUR")
     sandbox_payments: Literal["test", "all"] = Field(default="test", validation_alias="INVITREE_SANDBOX_PAYMENTS")
+    wechat_api_url: str = Field(
+        default="https://api.weixin.qq.com",
+        pattern=r"^https?://[!-~]+[^/]$",
+        validation_alias="INVITREE_WECHAT_API_URL",
+    )
     trusted_proxies: int = Field(default=0, ge=0, le=5, validation_alias="INVITREE_TRUSTED_PROXIES")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", validation_alias="INVITREE_LOG_LEVEL"

@@ -50,6 +50,11 @@ def translate(error: Exception) -> InvitreeError | None:
         return _from_validation(error)
     if isinstance(error, HTTPException):
         return _from_http(error)
+    if is_database_busy(error):
+        # Nothing was begun: whoever waits for a connection has none to do anything on.
+        return Unavailable(
+            "database_busy", "Every connection to the database is in use; nothing was done. Retry.", retry_after=5
+        )
     if is_database_away(error):
         return Unavailable("database_unavailable", "The database is away; nothing was changed. Retry.", retry_after=2)
     if isinstance(error, DBAPIError) and _class_of(error) == "40":
@@ -100,6 +105,11 @@ def _allowed(request: Request) -> str:
     return ", ".join(m for m, scope in scopes.items() if any(r.matches(scope)[0] is Match.FULL for r in routes))
 
 
+def is_database_busy(error: BaseException) -> bool:
+    """Whether it is there, and no connection was to be had: of our own pool, or of the server's."""
+    return isinstance(error, PoolTimeout) or _state_of(error) == "53300"
+
+
 def is_database_away(error: BaseException) -> bool:
     """Whether the database could not be reached, told apart from a statement that it refused."""
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, ConnectionError, asyncio.TimeoutError)):
@@ -110,10 +120,14 @@ def is_database_away(error: BaseException) -> bool:
 
 
 def _class_of(error: BaseException) -> str:
-    """Of the error's SQLSTATE. What a connection is refused with, as by a server that starts, comes unwrapped."""
+    return _state_of(error)[:2]
+
+
+def _state_of(error: BaseException) -> str:
+    """The error's SQLSTATE. What a connection is refused with, as by a server that starts, comes unwrapped."""
     cause = getattr(error.orig, "__cause__", None) if isinstance(error, DBAPIError) else error
     state = cause.sqlstate if isinstance(cause, PostgresError) else None
-    return (state or "")[:2]
+    return state or ""
 
 
 def _from_http(error: HTTPException) -> InvitreeError:

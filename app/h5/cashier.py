@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Request, Response
 
 from app.api.deps import ResourcesDep
 from app.h5.pages import redirect, render
-from app.h5.pay import Till, enter_till
+from app.h5.till import Till, enter_till
 from app.kit import logging
 from app.kit.errors import not_found
 from app.models import SandboxPayment

@@ -19,7 +19,8 @@ STYLE = "".join(line.strip() for line in (TEMPLATES / "style.css").read_text("ut
 _STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = (
     f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{_STYLE_HASH}'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    # A form may lead to the page where one pays, and that one to WeChat first, which knows who does.
+    "form-action 'self' https://open.weixin.qq.com; base-uri 'none'; frame-ancestors 'none'"
 )
 
 REWARD_STATUS = {"owed": "待发放", "granted": "已到账", "skipped_cap": "已达上限", "revoked": "已撤回"}

@@ -5,24 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime
 
 import httpx
 from fastapi import APIRouter, Depends, Request, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.deps import ResourcesDep
-from app.api.ratelimit import Policy, client_address, spend
+from app.api.ratelimit import client_address
 from app.h5.pages import POLICY, TEMPLATES, redirect, render
+from app.h5.pay_login import FAILED, login_address
 from app.h5.sessions import read_session
-from app.kit import clock, outward
+from app.h5.till import Till, enter_till, in_wechat, limit_presses
+from app.kit import outward
 from app.kit.errors import Conflict, Unavailable
-from app.models import Checkout, Member, Merchant
-from app.orders import checkout as checkouts
-from app.orders import checkout_rules, paying
+from app.orders import paying
 from app.orders.paying import Begun
 from app.orders.providers import opening
 from app.orders.providers.protocol import Start
@@ -36,39 +31,12 @@ _SCRIPT_HASH = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode
 _SCRIPT_POLICY = f"{POLICY}; script-src 'sha256-{_SCRIPT_HASH}'"
 
 
-@dataclass(frozen=True, slots=True)
-class Till:
-    """A checkout's page, in a transaction of its tenant."""
-
-    session: AsyncSession
-    merchant: Merchant
-    checkout: Checkout
-    now: datetime
-
-    @property
-    def is_open(self) -> bool:
-        return self.checkout.status == "open" and self.now < self.checkout.expires_at
-
-
-async def limit_presses(checkout_id: str, request: Request, resources: ResourcesDep) -> None:
-    """Each asks the merchant's provider something, which counts what it is asked; the link is all that it takes."""
-    await spend(request, resources, Policy("pay", 20, 60), of=checkout_id)
-
-
-@asynccontextmanager
-async def enter_till(resources: Resources, checkout_id: str) -> AsyncIterator[Till]:
-    """NotFound `checkout_not_found`."""
-    async with resources.db.system() as session:
-        merchant = await paying.merchant_of(session, checkout_id)
-    async with resources.db.tenant(merchant.id) as session:
-        checkout = await checkouts.get(session, merchant_id=merchant.id, checkout_id=checkout_id)
-        yield Till(session, merchant, checkout, clock.tenant_now(merchant.clock_offset_seconds))
-
-
 @router.get("/pay/{checkout_id}")
 async def show(checkout_id: str, request: Request, resources: ResourcesDep) -> Response:
+    """In WeChat by way of WeChat, where it is not known yet who pays."""
     async with enter_till(resources, checkout_id) as till:
-        return await _page(till, request, resources)
+        login = await login_address(till, request, resources)
+        return _page(till, request, resources) if login is None else redirect(login)
 
 
 @router.post("/pay/{checkout_id}", dependencies=[Depends(limit_presses)])
@@ -80,7 +48,7 @@ async def pay(checkout_id: str, request: Request, resources: ResourcesDep) -> Re
                 till.session,
                 merchant_id=till.merchant.id,
                 checkout_id=checkout_id,
-                in_wechat=_in_wechat(request),
+                in_wechat=in_wechat(request),
                 public_url=resources.settings.public_url,
                 payer_address=_payer_address(request, resources),
                 now=till.now,
@@ -118,7 +86,7 @@ async def _start(resources: Resources, till: Till, begun: Begun) -> Start:
         raise Unavailable("payment_provider_refused", f"The payment provider does not answer: {error!r}") from error
 
 
-async def _page(till: Till, request: Request, resources: Resources) -> Response:
+def _page(till: Till, request: Request, resources: Resources) -> Response:
     checkout = till.checkout
     visitor = read_session(request, resources.settings)
     is_own = visitor is not None and (visitor.merchant_id, visitor.member_id) == (till.merchant.id, checkout.member_id)
@@ -127,26 +95,14 @@ async def _page(till: Till, request: Request, resources: Resources) -> Response:
         policy=_WECHAT_POLICY if checkout.provider == "wechat" else POLICY,
         checkout=checkout,
         state=checkout.status if till.is_open or checkout.status != "open" else "expired",
-        can_pay=await _can_pay(till, request),
+        can_pay=till.can_pay(request),
+        login_failed=request.query_params.get("login") == FAILED,
         minutes_left=max(1, -int(-(checkout.expires_at - till.now).total_seconds() // 60)),
         organiser=till.merchant.name,
         own_page=f"/h5/me/{checkout.participant_id}" if is_own and checkout.participant_id else "",
     )
 
 
-async def _can_pay(till: Till, request: Request) -> bool:
-    """Whether this browser can go the way that the payment goes."""
-    member = await till.session.get_one(Member, (till.merchant.id, till.checkout.member_id))
-    way = checkout_rules.way(
-        till.checkout.provider, in_wechat=_in_wechat(request), has_openid=member.openid is not None
-    )
-    return way is not None and till.checkout.way in (None, way)
-
-
 def _payer_address(request: Request, resources: Resources) -> str:
     scope = request.scope
     return client_address(scope["client"], scope["headers"], resources.settings.trusted_proxies)
-
-
-def _in_wechat(request: Request) -> bool:
-    return "micromessenger" in request.headers.get("user-agent", "").lower()

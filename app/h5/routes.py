@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends, Request
 
-from app.h5 import buy, cashier, join, landing, me, pay, register, sign_in, withdraw
+from app.h5 import buy, cashier, join, landing, me, pay, pay_login, register, sign_in, withdraw
 from app.kit.errors import Forbidden
 
 
@@ -13,5 +13,5 @@ def refuse_foreign_forms(request: Request) -> None:
 
 
 router = APIRouter(prefix="/h5", include_in_schema=False, dependencies=[Depends(refuse_foreign_forms)])
-for page in (landing, join, sign_in, me, buy, pay, cashier, withdraw, register):
+for page in (landing, join, sign_in, me, buy, pay, pay_login, cashier, withdraw, register):
     router.include_router(page.router)

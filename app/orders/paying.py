@@ -57,7 +57,7 @@ async def begin(
     checkout = await checkouts.hold(session, merchant_id=merchant_id, checkout_id=checkout_id)
     if checkout.status != "open" or checkout.expires_at <= now:
         raise Conflict("checkout_not_open", "It was paid, or its time is over.")
-    openid = (await session.get_one(Member, (merchant_id, checkout.member_id))).openid
+    openid = checkout.payer_openid or (await session.get_one(Member, (merchant_id, checkout.member_id))).openid
     way = rules.way(checkout.provider, in_wechat=in_wechat, has_openid=openid is not None)
     if way is None or checkout.way not in (None, way):
         raise Conflict("payment_other_way", "This payment goes on in another browser.")
@@ -79,6 +79,15 @@ async def begin(
         openid=openid,
     )
     return Begun(payment, checkout.provider, way, row)
+
+
+async def know_payer(session: AsyncSession, *, merchant_id: str, checkout_id: str, openid: str) -> None:
+    """Who pays in WeChat, as long as nobody has begun to. It stays with the checkout: whoever has the link may pay, and
+    is not the member therefore."""
+    checkout = await checkouts.hold(session, merchant_id=merchant_id, checkout_id=checkout_id)
+    if checkout.status == "open" and checkout.started_at is None:
+        checkout.payer_openid = openid
+        await session.flush()
 
 
 async def look_soon(session: AsyncSession, *, merchant_id: str, checkout_id: str, now: datetime) -> None:

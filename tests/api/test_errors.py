@@ -15,7 +15,7 @@ from app.resources import Resources
 
 @pytest.mark.parametrize(
     ("state", "code"),
-    [("40P01", "transaction_conflict"), ("40001", "transaction_conflict"), ("53300", "database_unavailable")],
+    [("40P01", "transaction_conflict"), ("40001", "transaction_conflict"), ("53300", "database_busy")],
 )
 async def test_what_may_be_sent_again_is_said_so(resources: Resources, state: str, code: str) -> None:
     raising = text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$")
@@ -41,15 +41,21 @@ def test_a_503_always_says_when_to_come_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("refusal", "code", "seconds"),
     [
-        asyncpg.CannotConnectNowError("the database system is starting up"),
-        asyncpg.TooManyConnectionsError("sorry, too many clients already"),
-        asyncpg.AdminShutdownError("terminating connection"),
+        (asyncpg.CannotConnectNowError("the database system is starting up"), "database_unavailable", "2"),
+        (asyncpg.AdminShutdownError("terminating connection"), "database_unavailable", "2"),
+        (asyncpg.TooManyConnectionsError("sorry, too many clients already"), "database_busy", "5"),
     ],
+    ids=["starts", "ends", "full"],
 )
-async def test_a_server_that_takes_no_connection_yet_is_away(
-    api: httpx.AsyncClient, resources: Resources, refusal: Exception, monkeypatch: pytest.MonkeyPatch
+async def test_a_server_that_takes_no_connection_is_away_or_busy(
+    api: httpx.AsyncClient,
+    resources: Resources,
+    refusal: Exception,
+    code: str,
+    seconds: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It answers, so that the driver raises its own error where SQLAlchemy wraps none."""
 
@@ -58,5 +64,5 @@ async def test_a_server_that_takes_no_connection_yet_is_away(
 
     monkeypatch.setattr(resources.db, "glance", refuse)
     answer = await api.get("/v1/campaigns")
-    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
-    assert answer.headers["retry-after"] == "2"
+    assert (answer.status_code, answer.json()["code"]) == (503, code)
+    assert answer.headers["retry-after"] == seconds

@@ -18,7 +18,7 @@ NOWHERE = "127.0.0.1:1"
 
 
 @asynccontextmanager
-async def application(**changes: str) -> AsyncIterator[FastAPI]:
+async def application(**changes: str | int) -> AsyncIterator[FastAPI]:
     app = create_app(get_settings().model_copy(update=changes))
     async with app.router.lifespan_context(app):
         yield app
@@ -51,6 +51,21 @@ async def test_without_the_database_the_api_says_so_and_when_to_retry(
             assert answer.json()["code"] == "database_unavailable"
             assert answer.headers["retry-after"] == "2"
             assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_while_every_connection_is_in_use_the_api_says_so(
+    app: FastAPI, merchant: MerchantFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is there: to call it away would send people to look at it."""
+    async with application(pool_size=1) as narrow, client_with(narrow, merchant.test_key) as api:
+        db = narrow.state.resources.db
+        monkeypatch.setattr(db.app_engine.sync_engine.pool, "_timeout", 0.05)
+        async with db.tenant(merchant.test_id), db.tenant(merchant.test_id):  # the pool's one, and one beyond it
+            answer = await api.post("/v1/merchant/users", json={"name": "x", "role": "owner"})
+        told = answer.json()
+        assert (answer.status_code, told["code"], answer.headers["retry-after"]) == (503, "database_busy", "5")
+        assert ("in use" in told["detail"], "away" in told["detail"]) == (True, False)
+        assert (await api.get("/v1/merchant/users")).json()["data"] == []
 
 
 async def test_without_the_database_the_process_still_lives(without_database: FastAPI) -> None:

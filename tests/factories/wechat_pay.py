@@ -48,11 +48,15 @@ def wechat_pay_settings(**values: str) -> WechatPaySettings:
 
 @dataclass(slots=True)
 class WechatPayFake:
-    """`forge`: answers are signed with a key of somebody else. `error` in place of what was asked for."""
+    """`forge`: answers are signed with a key of somebody else. `error` in place of what was asked for.
+
+    `codes`: who has just opened the page in WeChat, each told once.
+    """
 
     settings: WechatPaySettings = field(default_factory=wechat_pay_settings)
     trades: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
+    codes: dict[str, str] = field(default_factory=dict)
     forge: bool = False
     error: tuple[int, str] | None = None
 
@@ -60,6 +64,8 @@ class WechatPayFake:
         return httpx.AsyncClient(transport=httpx.MockTransport(self.take))
 
     def take(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.weixin.qq.com":
+            return self._login(request)
         assert request.url.host == "api.mch.weixin.qq.com"
         if not self._is_signed(request):
             return httpx.Response(401, json={"code": "SIGN_ERROR", "message": "签名错误"})
@@ -74,6 +80,17 @@ class WechatPayFake:
         found = TRADE.fullmatch(path)
         assert found, path
         return self._close(found[1], body) if found[2] else self._look(found[1], request)
+
+    def _login(self, request: httpx.Request) -> httpx.Response:
+        assert (request.method, request.url.path) == ("GET", "/sns/oauth2/access_token")
+        asked = dict(request.url.params)
+        self.calls["login"] += 1
+        own = {"appid": self.settings.app_id, "secret": self.settings.app_secret, "grant_type": "authorization_code"}
+        code = asked.pop("code")
+        if asked != own or code not in self.codes:
+            return httpx.Response(200, text='{"errcode":40029,"errmsg":"invalid code"}')
+        told = {"access_token": "A", "expires_in": 7200, "openid": self.codes.pop(code), "scope": "snsapi_base"}
+        return httpx.Response(200, text=json.dumps(told), headers={"content-type": "text/plain"})
 
     def _begin(self, path: str, wanted: dict[str, Any]) -> dict[str, Any]:
         own = (wanted["mchid"], wanted["appid"])

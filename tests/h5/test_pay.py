@@ -5,22 +5,19 @@ import hashlib
 import html
 import json
 import re
-from dataclasses import asdict
 
 import httpx
 import pytest
 
 from app.kit import clock, outward
-from app.models import Campaign, Checkout, Member
-from app.orders import selling
+from app.models import Campaign, Member
 from app.orders.providers.protocol import payment_key
-from app.orders.selling import Wish
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.checkouts import Desk
 from tests.factories.forms import new_phone, shown_code
-from tests.factories.shops import Shop, make_shop, open_shop
-from tests.factories.wechat_pay import WechatPayFake
+from tests.factories.shops import Shop, open_shop
+from tests.factories.wechat_pay import WechatPayFake, by_wechat, save_wechat_pay
 
 IN_WECHAT = {"User-Agent": "Mozilla/5.0 (iPhone) MicroMessenger/8.0.50"}
 
@@ -146,35 +143,20 @@ async def test_the_page_is_light_and_runs_no_script(browser: httpx.AsyncClient, 
     assert "script-src" not in page.headers["content-security-policy"]
 
 
-async def _by_wechat(resources: Resources, merchant: MerchantFixture, *, openid: str | None) -> Checkout:
-    async with resources.db.tenant(merchant.live_id) as session:
-        shop = await make_shop(session, merchant.live_id)
-        (await session.get_one(Member, (merchant.live_id, shop.buyer.member_id))).openid = openid
-        wish = Wish(shop.campaign.id, participant_id=shop.buyer.id)
-        return await selling.sell(
-            session, merchant_id=merchant.live_id, wish=wish, provider="wechat", now=clock.utcnow()
-        )
-
-
 async def test_wechat_itself_pays_by_openid_alone(
     browser: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:
-    stranger = await _by_wechat(resources, merchant, openid=None)
+    stranger = await by_wechat(resources, merchant)
     page = await browser.get(f"/h5/pay/{stranger.id}", headers=IN_WECHAT)
     assert "在浏览器打开" in page.text
     assert "微信支付 ¥" not in page.text
     assert "微信支付 ¥59.00" in (await browser.get(f"/h5/pay/{stranger.id}")).text
-    known = await _by_wechat(resources, merchant, openid="oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
+    known = await by_wechat(resources, merchant, openid="oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
     assert "微信支付 ¥59.00" in (await browser.get(f"/h5/pay/{known.id}", headers=IN_WECHAT)).text
 
 
 def _away(request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("away", request=request)
-
-
-async def _credentials(live_api: httpx.AsyncClient, fake: WechatPayFake) -> None:
-    answer = await live_api.put("/v1/payment-providers/wechat", json=asdict(fake.settings))
-    assert answer.status_code == 200
 
 
 async def test_in_wechat_the_page_calls_its_script_and_lets_no_other_run(
@@ -185,9 +167,9 @@ async def test_in_wechat_the_page_calls_its_script_and_lets_no_other_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake = WechatPayFake()
-    await _credentials(live_api, fake)
+    await save_wechat_pay(live_api, fake)
     monkeypatch.setattr(outward, "new_client", lambda _: fake.client())
-    checkout = await _by_wechat(resources, merchant, openid="oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
+    checkout = await by_wechat(resources, merchant, openid="oUpF8uMuAJO_M2pxb1Q9zNjWeS6o")
     page = await browser.post(f"/h5/pay/{checkout.id}", headers=IN_WECHAT)
     call = json.loads(html.unescape(re.search(r'data-call="(.*?)"', page.text)[1]))  # type: ignore[index]
     assert (call["appId"], call["signType"]) == (fake.settings.app_id, "RSA")
@@ -206,9 +188,9 @@ async def test_in_a_browser_the_form_leads_to_wechat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake = WechatPayFake()
-    await _credentials(live_api, fake)
+    await save_wechat_pay(live_api, fake)
     monkeypatch.setattr(outward, "new_client", lambda _: fake.client())
-    checkout = await _by_wechat(resources, merchant, openid=None)
+    checkout = await by_wechat(resources, merchant)
     page = await browser.get(f"/h5/pay/{checkout.id}")
     assert "form-action 'self' https://wx.tenpay.com" in page.headers["content-security-policy"]
     on = await browser.post(f"/h5/pay/{checkout.id}", follow_redirects=False)
@@ -223,10 +205,10 @@ async def test_a_provider_that_is_away_is_told_and_nothing_is_lost(
     live_api: httpx.AsyncClient,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    await _credentials(live_api, WechatPayFake())
+    await save_wechat_pay(live_api, WechatPayFake())
     away = httpx.MockTransport(_away)
     monkeypatch.setattr(outward, "new_client", lambda _: httpx.AsyncClient(transport=away))
-    checkout = await _by_wechat(resources, merchant, openid=None)
+    checkout = await by_wechat(resources, merchant)
     page = await browser.post(f"/h5/pay/{checkout.id}")
     assert (page.status_code, _title(page)) == (503, "暂时无法付款")
     assert _title(await browser.get(f"/h5/pay/{checkout.id}")) == "等待付款结果"

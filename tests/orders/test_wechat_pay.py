@@ -169,6 +169,7 @@ async def test_a_live_merchant_sells_by_its_own_account(
         "public_key_id": fake.settings.public_key_id,
         "private_key": "set",
         "api_v3_key": "set",
+        "app_secret": "missing",
     }
     checkout = await _sold(resources, merchant.live_id)
     async with fake.client() as client:

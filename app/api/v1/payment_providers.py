@@ -43,6 +43,10 @@ class WechatPayIn(Body):
     api_v3_key: Annotated[str, Field(pattern=r"^[!-~]{32}$", description="APIv3 密钥.")]
     public_key_id: Annotated[Name, Field(description="Of WeChat Pay's public key.")]
     public_key: Pem
+    app_secret: Annotated[
+        Annotated[str, Field(pattern=r"^[0-9A-Za-z]{16,64}$")] | None,
+        Field(description="AppSecret of the application: by it the page asks WeChat who pays there (网页授权)."),
+    ] = None
 
 
 class ProviderOut(Answer):

@@ -23,7 +23,8 @@ KIND = "wechat"
 class WechatPaySettings:
     """`serial_no` names the merchant's API certificate, `public_key_id` WeChat Pay's public key; keys are PEM.
 
-    `api_v3_key`: the 32 characters that notifications are encrypted with.
+    `api_v3_key`: the 32 characters that notifications are encrypted with. `app_secret`: of the application, without
+    which nobody learns who pays in WeChat.
     """
 
     mch_id: str
@@ -33,6 +34,7 @@ class WechatPaySettings:
     api_v3_key: str = field(repr=False)
     public_key_id: str
     public_key: str
+    app_secret: str | None = field(default=None, repr=False)
 
 
 async def save(
@@ -102,6 +104,7 @@ def view(row: PaymentProvider) -> dict[str, Any]:
             "public_key_id": settings.public_key_id,
             "private_key": "set",
             "api_v3_key": "set",
+            "app_secret": "set" if settings.app_secret else "missing",
         },
         "metadata": {},
         "changed_at": row.changed_at,

@@ -30,7 +30,8 @@ _TOTAL, _VISIT = (
     ("merchant_id", "participant_id", "day", "visitor"),
 )
 # Rollups are under row-level security, where COPY is refused: they come by way of tables of this connection's own.
-_STAGES = """
+_BEGIN = """
+    SAVEPOINT stored;
     CREATE TEMPORARY TABLE IF NOT EXISTS drained_totals (LIKE participant_totals) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE IF NOT EXISTS drained_visitors (LIKE participant_visitors) ON COMMIT DELETE ROWS;
 """
@@ -45,6 +46,7 @@ def _same(table: str, columns: Iterable[str]) -> str:
 _IN_ORDER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
 # At half the price of ON CONFLICT, which stands behind it for rows that somebody else adds at this very moment.
 _ADD = f"""
+    SAVEPOINT added;
     {_IN_ORDER};
     MERGE INTO participant_totals AS own USING pg_temp.drained_totals AS drained ON {_same("own", _TOTAL)}
     WHEN MATCHED THEN UPDATE SET {", ".join(f"{name} = own.{name} + drained.{name}" for name in COUNTERS)}
@@ -54,6 +56,7 @@ _ADD = f"""
     WHERE NOT EXISTS (SELECT FROM participant_visitors AS own WHERE {_same("own", _VISIT)})
 """  # noqa: S608 - constants above
 _ADD_BESIDE_OTHERS = f"""
+    ROLLBACK TO SAVEPOINT added;
     INSERT INTO participant_totals ({", ".join(_TOTALS)}) SELECT {", ".join(_TOTALS)} FROM pg_temp.drained_totals
     ON CONFLICT ({", ".join(_TOTAL)}) DO UPDATE
     SET {", ".join(f"{name} = participant_totals.{name} + excluded.{name}" for name in COUNTERS)};
@@ -66,23 +69,28 @@ _COPY_ENDS = b"\xff\xff"
 
 
 async def store(session: AsyncSession, copies: Copies) -> None:
-    """All of it, or one of `NOT_AS_THEY_ARE` and nothing. Runs as *system*."""
+    """All of it, or one of `NOT_AS_THEY_ARE` and nothing. Runs as *system*.
+
+    In few round trips: while one is under way Postgres waits, and the next piece is made before the answer is heard.
+    """
     driver = await _driver(session)
-    async with driver.transaction():  # in the session's: a savepoint
+    await driver.execute(_BEGIN)
+    try:
         if copies.keys:
             await _copy(driver, "event_keys", _KEYS, copies.keys)
         await _copy(driver, "tracked_events", _EVENTS, copies.rows)
-        await driver.execute(_STAGES)
         await _copy(driver, "drained_totals", _TOTALS, copies.totals)
         await _copy(driver, "drained_visitors", _VISITORS, copies.visitors)
         await _add(driver)
+    except NOT_AS_THEY_ARE:
+        await driver.execute("ROLLBACK TO SAVEPOINT stored")
+        raise
 
 
 async def _add(driver: asyncpg.Connection[Any]) -> None:
     """What is staged to the rollups."""
     try:
-        async with driver.transaction():
-            await driver.execute(_ADD)
+        await driver.execute(_ADD)
     except asyncpg.UniqueViolationError:
         await driver.execute(_ADD_BESIDE_OTHERS)
 

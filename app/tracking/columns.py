@@ -8,7 +8,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -28,7 +28,6 @@ POSTGRES_DAY = POSTGRES_US // DAY_US
 _HexId = Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
 _Visitor = Annotated[str, msgspec.Meta(min_length=16, max_length=16)] | None
 _Ids = tuple[_HexId, _HexId, _HexId]
-_What = tuple[Kind, Outcome, str]
 _Text = str | None
 _Place = Annotated[int, msgspec.Meta(ge=0)]
 _Hit = tuple[_HexId, _Place, Kind, Outcome, str, int, int, _Visitor, _Text, _Text, _Text]
@@ -43,28 +42,39 @@ _ID_FOLLOWS, _VISITOR_FOLLOWS, _NULL = _LENGTH(16), _LENGTH(12), _LENGTH(-1)
 _split_ids, _split_visitors = struct.Struct("16s").iter_unpack, struct.Struct("12s").iter_unpack
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _NOBODY = "A" * 16
+# Kind, outcome, channel.
+_WORDS = 3
 
 
-def cell(text: str | None) -> bytes:
+def cell(text: str) -> bytes:
     """A text as COPY has it."""
-    encoded = b"" if text is None else text.encode()
-    return _LENGTH(-1 if text is None else len(encoded)) + encoded
+    encoded = text.encode()
+    return _LENGTH(len(encoded)) + encoded
 
 
-class _Texts(dict[str | None, bytes]):
-    """Few differ: channels, agents, addresses."""
+class _Lengths(dict[int, bytes]):
+    """Few differ."""
 
-    def __missing__(self, text: str | None) -> bytes:
-        found = self[text] = cell(text)
+    def __missing__(self, length: int) -> bytes:
+        found = self[length] = _LENGTH(length)
         return found
 
 
-class _Whats(dict[_What, bytes]):
-    """Kind, outcome and channel, which are neighbours in a row."""
+class _Whats(dict[str, Any]):
+    """Cells of kind, outcome and channel, which are neighbours in a row: looked up one after the other, which costs
+    half of looking up the three at once. `known` says what each is of."""
 
-    def __missing__(self, what: _What) -> bytes:
-        cells = self[what] = b"".join(map(cell, what))
-        return cells
+    def __init__(self, known: dict[bytes, tuple[str, ...]], *before: str) -> None:
+        self.known, self._before = known, before
+
+    def __missing__(self, word: str) -> Any:
+        words = (*self._before, word)
+        found: Any = _Whats(self.known, *words)
+        if len(words) == _WORDS:
+            found = b"".join(map(cell, words))
+            self.known[found] = words
+        self[word] = found
+        return found
 
 
 class _Days(dict[int, bytes]):
@@ -87,16 +97,20 @@ class _Targets(dict[_Ids, bytes]):
 @dataclass(slots=True)
 class Columns:
     """`events`, `visits`: rows of COPY; `keys`: (merchant, campaign, client's event id, received); `counts`: by
-    (target, hour, what), where `whats` has the cells of each kind, outcome and channel, and targets are cells, too."""
+    (target, hour, what), all but the hour as cells; `meanings`: each what's kind, outcome and channel."""
 
     events: list[bytes] = field(default_factory=list)
     visits: set[bytes] = field(default_factory=set)
     keys: list[tuple[str, str, str, int]] = field(default_factory=list)
     counts: Counter[tuple[bytes, int, bytes]] = field(default_factory=Counter)
-    whats: _Whats = field(default_factory=_Whats)
-    _texts: _Texts = field(default_factory=_Texts)
+    meanings: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    _whats: _Whats = field(init=False)
+    _lengths: _Lengths = field(default_factory=_Lengths)
     _days: _Days = field(default_factory=_Days)
     _targets: _Targets = field(default_factory=_Targets)
+
+    def __post_init__(self) -> None:
+        self._whats = _Whats(self.meanings)
 
     async def add(self, entry: Entry) -> None:
         """All of an entry or, where it cannot be read, nothing: one of `UNREADABLE`."""
@@ -123,30 +137,41 @@ class Columns:
         visits: list[bytes],
         counts: list[tuple[bytes, int, bytes]],
     ) -> None:
-        """The rows of some hits."""
-        texts, whats, days = self._texts, self.whats, self._days
+        """The rows of some hits. Whatever can be a local or is looked up once is: each line runs for every event."""
+        whats, lengths, days, join = self._whats, self._lengths, self._days, b"".join
+        hour = begins = ends = 0
         for hit, (event_id,), (visitor_id,) in zip(hits, _ids(hits), _visitors(hits), strict=True):
             _, place, kind, outcome, channel, occurred, received, visitor, key, address, agent = hit
-            target, what, hour = cells[place], whats[kind, outcome, channel], occurred // HOUR_US
+            target, what = cells[place], whats[kind][outcome][channel]
+            if not begins <= occurred < ends:  # dividing costs three times as much
+                hour = occurred // HOUR_US
+                begins, ends = hour * HOUR_US, (hour + 1) * HOUR_US
             seen = _NULL if visitor is None else _VISITOR_FOLLOWS + visitor_id
             at = _INSTANT(8, received - POSTGRES_US)
+            # Looking up texts that mostly differ costs more than encoding them.
+            named = b"" if key is None else key.encode()
+            came_from = b"" if address is None else address.encode()
+            came_by = b"" if agent is None else agent.encode()
             row = (
                 _EVENT_COLUMNS,
                 at,
                 _ID_FOLLOWS,
                 event_id,
                 target,
-                _NULL if key is None else texts[key],
+                _NULL if key is None else lengths[len(named)],
+                named,
                 what,
                 seen,
                 at if occurred == received else _INSTANT(8, occurred - POSTGRES_US),
-                texts[address],
-                texts[agent],
+                _NULL if address is None else lengths[len(came_from)],
+                came_from,
+                _NULL if agent is None else lengths[len(came_by)],
+                came_by,
             )
-            events.append(b"".join(row))
+            events.append(join(row))
             counts.append((target, hour, what))
             if outcome == "human" and visitor is not None and kind in VISITS:
-                visits.append(b"".join((_VISIT_COLUMNS, target, days[hour], seen)))
+                visits.append(join((_VISIT_COLUMNS, target, days[hour], seen)))
 
 
 def _ids(hits: Sequence[_Hit]) -> Iterator[tuple[bytes]]:

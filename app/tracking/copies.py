@@ -88,7 +88,7 @@ def _totals(columns: Columns, numbers: _Numbers) -> dict[bytes, list[int]]:
     """By the cells of target and hour with the channel behind them, for each of `COUNTERS` how many."""
     meanings = {
         cells: (_COUNTED[kind if outcome == "human" else outcome], channel.encode())
-        for (kind, outcome, channel), cells in columns.whats.items()
+        for cells, (kind, outcome, channel) in columns.meanings.items()
     }
     sums: dict[bytes, list[int]] = {}
     for (target, hour, what), number in columns.counts.items():

@@ -17,11 +17,12 @@ from app.tracking.stream import Entry, Window
 
 # Below, arrays are as fast as COPY, and take fewer round trips.
 LEAST_COPIED = 500
-# The first piece is small, so that Postgres soon has something to do; the next ones grow as long as they are full.
-FIRST_EVENTS, MOST_EVENTS = 5_000, 40_000
+# The first piece is small, so that Postgres soon has something to do. Smaller ones cost more an event; with larger ones
+# Postgres waits for the next, and in the end Python for Postgres: they work at once only on different pieces.
+FIRST_EVENTS, MOST_EVENTS = 10_000, 20_000
 # What is read at once must come over the network within the client's time-out, and keeps all of Redis meanwhile: some
 # 250 bytes an event. Until entries were seen they are taken to be whole batches.
-MOST_AT_ONCE = 16_000
+FIRST_AT_ONCE, MOST_AT_ONCE = 5_000, 16_000
 BATCH_EVENTS = 1_000
 SWIFT_SECONDS = 0.05
 
@@ -51,7 +52,7 @@ class Pace:
     """How many events come at once: `wanted` in a piece, `at_once` over the network, `an_entry` in one entry."""
 
     wanted: int = FIRST_EVENTS
-    at_once: int = FIRST_EVENTS
+    at_once: int = FIRST_AT_ONCE
     an_entry: int = BATCH_EVENTS
 
     def entries(self, wanted: int) -> int:

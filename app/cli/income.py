@@ -62,8 +62,8 @@ def report(
         if user is not None:
             await acting.require(desk.session, **own, actor_id=user, step="export" if full else "look")
         found = await income.report(desk.session, **own, year=year, quarter=quarter)
-        if full:
-            income.record_full(desk.session, **own, actor_id=user or "", income=found)
+        if user is not None:
+            income.record(desk.session, **own, actor_id=user, income=found, full=full)
         return {"paid_minor": found.paid_minor, "lines": [_line(line, found, full) for line in found.lines]}
 
     found = run(work, merchant, data, execute=True)

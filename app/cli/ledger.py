@@ -9,7 +9,9 @@ from typing import Annotated
 import typer
 
 from app.cli import environment, statements
+from app.cli.desk import Desk, at_desk
 from app.cli.output import Exit, say, show_json, show_table
+from app.cli.payout_desk import Looker, write_down
 from app.kit import ids
 from app.kit.money import yuan
 from app.ledger.verify import Report
@@ -22,14 +24,22 @@ app = typer.Typer(help="The ledger: every movement of money, in double entry.", 
 @app.command()
 def verify(
     merchant: Annotated[str | None, typer.Option(help="Only this merchant (mch_…).")] = None,
+    user: Looker = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
 ) -> None:
     """Prove that every transaction sums to zero, that every order is shared out to the last fen, and that every balance
     is what its entries and commissions say."""
     check_merchant(merchant)
+    if user is not None and merchant is None:
+        raise typer.BadParameter("a user is a merchant's: name it", param_hint="--merchant")
+
+    async def look(desk: Desk) -> None:
+        await write_down(desk, user, "ledger.verified", desk.merchant_id)
 
     async def work(resources: Resources) -> Report:
+        if user is not None:
+            await at_desk(resources, merchant or "", look, execute=True)
         async with resources.db.system() as session:
             return await verify_ledger(session, merchant_id=merchant)
 

@@ -46,13 +46,18 @@ def look(work: Work, merchant: str, data: Path | None, user: str | None, action:
 
     async def looked(desk: Desk) -> dict[str, Any]:
         found = await work(desk)
-        if user is not None:
-            own = {"merchant_id": desk.merchant_id, "actor_id": user}
-            await acting.require(desk.session, **own, step="look")
-            acting.record(desk.session, **own, action=f"payouts.{action}", subject_id=desk.merchant_id)
+        await write_down(desk, user, f"payouts.{action}", desk.merchant_id)
         return found
 
     return run(looked, merchant, data, execute=True)
+
+
+async def write_down(desk: Desk, user: str | None, action: str, subject_id: str) -> None:
+    """Who looked at what, where a user is named; one who may not look is refused."""
+    if user is not None:
+        own = {"merchant_id": desk.merchant_id, "actor_id": user}
+        await acting.require(desk.session, **own, step="look")
+        acting.record(desk.session, **own, action=action, subject_id=subject_id)
 
 
 def act(work: Work, merchant: str, data: Path | None, *, execute: bool, as_json: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from app.cli import environment
 from app.cli.desk import Desk, at_desk
 from app.cli.output import progress, say, show_json, show_table
-from app.cli.payout_desk import instant
+from app.cli.payout_desk import Looker, instant, write_down
 from app.cli.sheets import OutFile, write_sheet
 from app.kit import clock, ids
 from app.kit.errors import not_found
@@ -30,6 +30,7 @@ def statement(
     member: Annotated[str | None, typer.Option(help="… or a member's (mbr_…).")] = None,
     since: Annotated[str | None, typer.Option(help="From this day in China, or this instant, on.")] = None,
     until: Annotated[str | None, typer.Option(help="Before this day or instant.")] = None,
+    user: Looker = None,
     out: OutFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
@@ -46,10 +47,12 @@ def statement(
             lines, edges = await whole(
                 desk.session, **own, **bounds, progress=lambda done: bar.update(task, completed=done)
             )
+        await write_down(desk, user, "ledger.statement_read", member or desk.merchant_id)
         return lines, list(edges)
 
     async def at(resources: Resources) -> Found:
-        return await at_desk(resources, merchant or await _merchant_of(resources, member or ""), work, execute=False)
+        whose = merchant or await _merchant_of(resources, member or "")
+        return await at_desk(resources, whose, work, execute=user is not None)
 
     lines, edges = environment.run(at, data)
     if out is not None:

@@ -79,13 +79,13 @@ async def report(session: AsyncSession, *, merchant_id: str, year: int, quarter:
     return Income(year, quarter, lines, paid)
 
 
-def record_full(session: AsyncSession, *, merchant_id: str, actor_id: str, income: Income) -> None:
-    """Names and accounts in full left the house: who asked for them."""
+def record(session: AsyncSession, *, merchant_id: str, actor_id: str, income: Income, full: bool) -> None:
+    """Who asked for it, and whether names and accounts left the house in full."""
     acting.record(
         session,
         merchant_id=merchant_id,
         actor_id=actor_id,
-        action="income.reported_in_full",
+        action="income.reported_in_full" if full else "income.reported",
         subject_id=merchant_id,
         year=income.year,
         quarter=income.quarter,

@@ -96,5 +96,12 @@ def by_channel(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=_rank)
 
 
+def totals(cells: Iterable[Cell]) -> dict[str, int]:
+    sums = dict.fromkeys(COUNTERS, 0)
+    for cell in cells:
+        sums[cell.counter] += cell.number
+    return sums
+
+
 def _rank(sums: dict[str, Any]) -> tuple[int, int, str]:
     return (-(sums["clicks"] + sums["scans"]), -sum(sums[name] for name in COUNTERS), sums["channel"])

@@ -35,6 +35,8 @@ async def campaign_stats(
     cells = None if live is None else live.cells
     if cells is None:
         cells = await queries.channel_cells(session, merchant_id=merchant_id, campaign_id=campaign_id)
+        # Of one source, so that the channels of an answer add up to its totals.
+        counters = counters | series.totals(cells)
     return {
         "object": "campaign_stats",
         "campaign_id": campaign_id,

@@ -198,6 +198,12 @@ async def test_a_history_too_long_for_redis_is_read_from_the_rows(
     assert found is not None
     assert (found.counters["clicks"], found.cells) == (3, None)
     assert ((await api.get(path)).json(), await ask(api, link)) == (live, by_hour)
+    # What waits to be drained is in neither the totals nor the channels, instead of in one of them.
+    await send(api, item(link, now, channel="c0"))
+    shown = (await api.get(path)).json()
+    assert shown["clicks"] == sum(channel["clicks"] for channel in shown["channels"])
+    await settle(resources)
+    assert (await api.get(path)).json()["clicks"] == 4
 
 
 async def test_figures_are_the_same_after_redis_the_api_and_the_worker_were_started_again(

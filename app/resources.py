@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
 
@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from app.db.redis import connect_redis as connect_redis
 from app.db.session import Database
+from app.kit.outages import Outages
 from app.poster.renderer import Renderer
 from app.poster.shelf import Shelf
 from app.settings import Settings
@@ -28,6 +29,7 @@ class Resources:
     renderer: Renderer
     tracker: Tracker
     leases: Leases
+    outages: Outages = field(default_factory=Outages)
 
 
 @asynccontextmanager

@@ -28,8 +28,10 @@ from app.tracking.rows import UNIQUE, Counts
 from app.tracking.store import visitor_bytes
 
 PIECE = 100
-# Entries of the stream, because the script reads what waits.
+# The script reads what waits. Of so few entries nobody asks how large they are.
 MOST_WAITING = 32
+# Some 4,000 events.
+MOST_ENTRIES_WAITING, MOST_BYTES_WAITING = 1_000, 1_000_000
 MOST_STAGED_AT_ONCE = 1_000
 # Parts that are staged between two words to Postgres: a session that is silent for seconds is ended as one that hangs.
 PARTS_A_WORD = 200
@@ -62,6 +64,15 @@ async def next_request(session: AsyncSession, *, shards: int = 1, without: Colle
     """What has waited longest, `without` these shards'."""
     rows = await session.execute(_OLDEST, {"most": None if without else 1})
     return next((Request(*row) for row in rows if shard_of(row.campaign_id, shards) not in without), None)
+
+
+async def is_near(redis: Redis, shard: int) -> bool:
+    """Whether so little waits to be drained that a script may read it. Under load there are many entries, all small."""
+    if await stream.length(redis, shard) <= MOST_WAITING:
+        return True
+    waiting = await stream.read(redis, shard, after=stream.START, limit=MOST_ENTRIES_WAITING + 1)
+    size = sum(len(entry.packed) for entry in waiting.entries)
+    return len(waiting.entries) <= MOST_ENTRIES_WAITING and size <= MOST_BYTES_WAITING
 
 
 async def request_for(session: AsyncSession, merchant_id: UUID, campaign_id: UUID) -> Request:

@@ -7,15 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from uuid import UUID
 
-from app.kit import clock, logging
+from app.kit import clock
 from app.resources import Resources
 from app.tracking import live, metrics, positions, repair, rows, stream
 from app.tracking.keys import shard_of
 from app.tracking.repair import Request
 from app.tracking.stream import Window
+from app.worker import away as redis_away
 from app.worker import tracking
 
-log = logging.get(__name__)
 FIRST = UUID(int=0)
 LAST = f"{2**63}-0"
 DRAIN_PAUSE = 0.02
@@ -29,7 +29,7 @@ async def repair_counters(resources: Resources) -> int:
             await repair_campaign(resources, request.merchant_id, request.campaign_id)
         except live.AWAY as error:
             shard = shard_of(request.campaign_id, resources.settings.track_shards)
-            log.warning("redis_away", task="repair_counters", shard=shard, error=repr(error))
+            redis_away.tell(resources, error, task="repair_counters", shard=shard)
             away.add(shard)
         else:
             async with resources.db.system() as session:
@@ -71,7 +71,7 @@ async def repair_campaign(
 
 async def _let_drain(resources: Resources, shard: int) -> None:
     """A piece keeps its shard from being drained, and its script reads what waits while all of Redis stands still."""
-    while await stream.length(resources.redis, shard) > repair.MOST_WAITING:
+    while not await repair.is_near(resources.redis, shard):
         if not await tracking.drain_shard(resources, shard):
             await asyncio.sleep(DRAIN_PAUSE)
 
@@ -96,7 +96,9 @@ async def _show_again(resources: Resources, away: Collection[int]) -> None:
             async with resources.db.system() as session:
                 await repair.show_again(session, resources.redis, shard=shard, shards=shards)
         except live.AWAY as error:
-            log.warning("redis_away", task="repair_counters", shard=shard, error=repr(error))
+            redis_away.tell(resources, error, task="repair_counters", shard=shard)
+        else:
+            redis_away.is_back(resources, task="repair_counters", shard=shard)
 
 
 async def catch_up(resources: Resources, seconds: float) -> bool:

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from app.kit import clock, logging
+from app.kit import clock
 from app.resources import Resources
 from app.tracking import drain, hours, leases, live, pieces, positions, retention, rows, stream
 from app.tracking.drain import Drained
+from app.tracking.keys import shard_of
 from app.tracking.pieces import Ahead, Piece
+from app.worker import away
 
-log = logging.get(__name__)
 # Until each shard has had its turn, and how long one is at least: the first pieces of a turn are small. Who stops the
 # worker waits for the end of one.
 ROUND_SECONDS, TURN_SECONDS = 4.0, 0.5
@@ -52,7 +53,9 @@ async def drain_shard(resources: Resources, shard: int) -> int:
             async for drained in _pieces(resources, shard):
                 found += drained.events
     except live.AWAY as error:
-        log.warning("redis_away", task="drain_streams", shard=shard, error=repr(error))
+        away.tell(resources, error, task="drain_streams", shard=shard)
+    else:
+        away.is_back(resources, task="drain_streams", shard=shard)
     return found
 
 
@@ -102,10 +105,13 @@ async def fold_old_hours(resources: Resources) -> int:
     async with resources.db.system() as session:
         found = await rows.campaigns(session, None, None)
     for _, campaign_id in found:
+        shard = shard_of(campaign_id, resources.settings.track_shards)
         try:
             await hours.fold(resources.redis, resources.settings.track_shards, campaign_id, now=clock.utcnow())
         except live.AWAY as error:
-            log.warning("redis_away", task="fold_old_hours", campaign_id=str(campaign_id), error=repr(error))
+            away.tell(resources, error, task="fold_old_hours", shard=shard)
+        else:
+            away.is_back(resources, task="fold_old_hours", shard=shard)
     return 0
 
 

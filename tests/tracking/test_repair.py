@@ -173,10 +173,28 @@ async def test_much_that_waits_is_drained_before_a_repair(
     resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repair, "MOST_WAITING", 0)
+    monkeypatch.setattr(repair, "MOST_BYTES_WAITING", 0)
     await resources.tracker.record([make_hit(link)])
     await repair_all(resources, link)
     assert redis.xlen(keys_of(link).stream) == 0
     assert await differences(resources, link) == []
+
+
+async def test_many_small_batches_are_near_enough_for_a_repair(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = repair.MOST_WAITING + 8
+    for _ in range(batches):
+        await resources.tracker.record([make_hit(link)])
+    await repair_all(resources, link)
+    assert redis.xlen(keys_of(link).stream) == batches, "nobody waited until they were drained"
+    assert await differences(resources, link) == []
+    monkeypatch.setattr(repair, "MOST_ENTRIES_WAITING", batches - 1)
+    assert not await repair.is_near(resources.redis, keys_of(link).shard)
+    monkeypatch.setattr(repair, "MOST_ENTRIES_WAITING", batches)
+    assert await repair.is_near(resources.redis, keys_of(link).shard)
+    monkeypatch.setattr(repair, "MOST_BYTES_WAITING", 1_000)
+    assert not await repair.is_near(resources.redis, keys_of(link).shard)
 
 
 async def test_many_visitors_and_hours_are_staged_in_parts(

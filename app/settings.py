@@ -118,4 +118,5 @@ class Ground(BaseSettings):
     database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL", repr=False)
     environment: str | None = Field(default=None, validation_alias="INVITREE_ENV")
     public_url: str | None = Field(default=None, validation_alias="INVITREE_PUBLIC_URL")
+    track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
     data_dir: Path | None = Field(default=None, validation_alias="INVITREE_DATA")

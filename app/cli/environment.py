@@ -79,9 +79,11 @@ def shared(data_dir: Path) -> Prepared:
 
 
 def describe(stack: embedded.Stack, data_dir: Path) -> dict[str, str]:
-    public_url = Ground().public_url
+    ground = Ground()
     return {
-        **({"INVITREE_PUBLIC_URL": public_url} if public_url else {}),
+        **({"INVITREE_PUBLIC_URL": ground.public_url} if ground.public_url else {}),
+        # Commands beside this one would look for counters in other shards.
+        "TRACK_SHARDS": str(ground.track_shards),
         "INVITREE_ENV": "development",
         "DATABASE_URL": stack.app_url,
         "DATABASE_SYSTEM_URL": stack.system_url,

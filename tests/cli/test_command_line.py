@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import cli
+from app import cli, embedded
 from app.cli import environment
 from app.embedded import EmbeddedError, InUseError, ProductionError
 from app.kit.errors import Conflict, NotFound, Unavailable
@@ -41,3 +41,12 @@ def test_keys_are_made_once_and_readable_by_their_owner_only(tmp_path: Path) -> 
     first = environment.load_keys(tmp_path)
     assert environment.load_keys(tmp_path) == first
     assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+
+
+def test_commands_beside_a_server_use_its_number_of_shards(
+    stack: embedded.Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACK_SHARDS", "3")
+    assert environment.describe(stack, tmp_path)["TRACK_SHARDS"] == "3"
+    monkeypatch.delenv("TRACK_SHARDS")
+    assert environment.describe(stack, tmp_path)["TRACK_SHARDS"] == "1"

@@ -114,11 +114,13 @@ async def _claim(
     if known is None:
         raise RuntimeError(f"refund {refund.external_refund_id!r} is in the way, but cannot be seen")
     rules.require_same(known.content_hash, fingerprint, noun="refund")
+    rules.require_same_currency(known.currency, refund.currency)
     return known, False
 
 
 async def _apply(session: AsyncSession, order: Order, row: Refund, refund: NewRefund, now: datetime) -> None:
     """The caller holds the order's row; nothing is written where it does not fit."""
+    rules.check_refunded_at(row.refunded_at, paid_at=order.paid_at)
     lines = await queries.lines_of(session, merchant_id=order.merchant_id, order_id=order.id)
     stands = [Standing(one.external_line_id, one.amount_minor, one.refunded_minor, one.named_minor) for one in lines]
     taken = spread(refund, stands, currency=order.currency)

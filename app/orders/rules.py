@@ -90,6 +90,12 @@ def check_refund(refund: NewRefund, *, now: datetime) -> None:
         check_lines(refund.lines, refund.amount_minor)
 
 
+def check_refunded_at(refunded_at: datetime, *, paid_at: datetime) -> None:
+    """Unprocessable for what was given back before it came."""
+    if refunded_at < paid_at - CLOCK_SKEW:
+        raise misfit("refunded_at_before_payment", f"It was paid at {paid_at.isoformat()}.", "/refunded_at")
+
+
 def check_lines(lines: Sequence[NewLine], amount_minor: int) -> None:
     names = [line.external_line_id for line in lines]
     if len(set(names)) < len(names):
@@ -105,6 +111,12 @@ def require_same(known: bytes, sent: bytes, *, noun: str) -> None:
     if known != sent:
         detail = f"This `external_{noun}_id` came before with other content; nothing was changed."
         raise Conflict(f"external_{noun}_id_reused", detail)
+
+
+def require_same_currency(known: str | None, sent: str | None) -> None:
+    """Conflict where a refund that is known came in another one. Left out it is the order's, whatever that is."""
+    if known is not None and sent not in {None, known}:
+        raise Conflict("external_refund_id_reused", f"This `external_refund_id` came before in {known}.")
 
 
 def status_after(amount_minor: int, refunded_minor: int) -> str:

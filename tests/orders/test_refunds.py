@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -194,6 +195,27 @@ async def test_the_same_refund_again_is_the_first_one(till: Till) -> None:
     elsewhere = await till.refund((await till.sell())["id"], 1_000, external_refund_id="r-1")
     assert (elsewhere.status_code, elsewhere.json()["code"]) == (409, "external_refund_id_reused")
     assert (await till.get(f"/v1/orders/{order['id']}"))["refunded_minor"] == 1_000
+
+
+async def test_the_same_refund_in_another_currency_is_another(till: Till) -> None:
+    order, body = await till.sell(), {"external_refund_id": "r", "amount_minor": 1_000}
+    path = f"/v1/orders/{order['id']}/refunds"
+    answers = [await till.post(path, {**body, **more}) for more in ({}, {"currency": "CNY"}, {"currency": "USD"})]
+    assert [answer.status_code for answer in answers] == [201, 200, 409]
+    assert answers[2].json()["code"] == "external_refund_id_reused"
+
+
+async def test_nothing_is_given_back_before_it_was_paid(till: Till, shop: Shop) -> None:
+    order = await till.sell()
+    before = datetime.fromisoformat(order["paid_at"]) - timedelta(hours=1)
+    answer = await till.refund(order["id"], 1_000, refunded_at=before.isoformat())
+    assert (answer.status_code, answer.json()["code"]) == (422, "refunded_at_before_payment")
+    assert (await till.get(f"/v1/orders/{order['id']}"))["refunded_minor"] == 0
+    early = {"external_order_id": "o", "external_refund_id": "r", "amount_minor": 1_000}
+    assert (await till.post("/v1/refunds", {**early, "refunded_at": before.isoformat()})).status_code == 201
+    (parked,) = (await till.sell(external_order_id="o"))["refunds"]
+    assert (parked["status"], parked["refusal"]) == ("refused", "refunded_at_before_payment")
+    await till.check_books()
 
 
 async def test_an_unknown_or_foreign_order_is_not_refunded(till: Till, live_api: httpx.AsyncClient) -> None:

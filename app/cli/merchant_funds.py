@@ -20,8 +20,6 @@ from app.merchants.funding import Mode
 from app.merchants.views import funding_view
 from app.resources import Resources
 
-ACTOR = "command_line"
-
 
 def _currency(code: str) -> str:
     if not re.fullmatch("[A-Z]{3}", code):
@@ -30,6 +28,7 @@ def _currency(code: str) -> str:
 
 
 MerchantOption = Annotated[str, typer.Option("--merchant", help="A merchant (mch_…), live or test.")]
+_AS = typer.Option("--as", help="Who of the platform does it (usr_…): finance or owner; see `merchants users`.")
 CurrencyOption = Annotated[str, typer.Option("--currency", help="Of the funds.", callback=_currency)]
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -41,16 +40,19 @@ def set_funding(
     mode: Annotated[
         Mode | None, typer.Option(help="own: it pays from accounts of its own; prepaid: from what it has paid in.")
     ] = None,
+    user: Annotated[str | None, _AS] = None,
     currency: CurrencyOption = "CNY",
     execute: ExecuteOption = False,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
     """What stands on a merchant's account with the platform; with --mode also where its payouts come from."""
+    if mode is not None and user is None:
+        raise typer.BadParameter("say who of the platform does it", param_hint="--as")
 
     async def work(session: AsyncSession) -> dict[str, Any]:
         if mode is not None:
-            await funding.set_mode(session, merchant_id=merchant, mode=mode, actor=ACTOR)
+            await funding.set_mode(session, merchant_id=merchant, mode=mode, actor=user or "")
         return {"funding": await _view(session, merchant, currency)}
 
     done = _as_system(work, data, execute=execute)
@@ -63,6 +65,7 @@ def top_up(
     reference: Annotated[
         str, typer.Option(help="What names the money where it came in; the same again adds nothing.", metavar="TEXT")
     ],
+    user: Annotated[str, _AS],
     currency: CurrencyOption = "CNY",
     execute: ExecuteOption = False,
     as_json: JsonOption = False,
@@ -79,7 +82,7 @@ def top_up(
             amount_minor=amount_minor,
             currency=currency,
             reference=named,
-            actor=ACTOR,
+            actor=user,
             now=clock.tenant_now(account.merchant.clock_offset_seconds),
         )
         return {"added": is_new, "amount_minor": amount_minor, "funding": await _view(session, merchant, currency)}
@@ -95,6 +98,7 @@ def refund_top_up(
     order: Annotated[str, typer.Option("--order", help="The top-up's checkout (ord_…).")],
     amount: Annotated[str, typer.Option(metavar="FEN", help="In minor units; of one top-up in parts, too.")],
     reference: Annotated[str, typer.Option(help="What names this refund; the same again gives nothing.")],
+    user: Annotated[str, _AS],
     execute: ExecuteOption = False,
     as_json: JsonOption = False,
     data: DataOption = None,
@@ -109,7 +113,7 @@ def refund_top_up(
             checkout_id=order,
             amount_minor=amount_minor,
             reference=named,
-            actor=ACTOR,
+            actor=user,
             now=clock.utcnow(),
         )
         shown = {"id": made.id, "amount_minor": made.amount_minor, "payback": made.payback}

@@ -94,26 +94,33 @@ def verify(merchant: MerchantOption, as_json: JsonOption = False, data: DataOpti
 
 @app.command("users")
 def list_users(
-    merchant: MerchantOption,
+    merchant: Annotated[
+        str | None, typer.Option("--merchant", help="A merchant (mch_…), live or test; left out: the platform itself.")
+    ] = None,
     add: Annotated[str | None, typer.Option(help="Name of a person to add first.")] = None,
     role: Annotated[Role, typer.Option(help="What the added person is.")] = "viewer",
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """The people of a merchant; commands act `--as` one of them."""
+    """The people of a merchant, or of the platform; commands act `--as` one of them."""
 
     async def work(session: AsyncSession) -> list[dict[str, Any]]:
-        await accounts.get(session, merchant_id=merchant)
+        whose = merchant or await house.ensure(session, now=clock.utcnow())
+        await accounts.get(session, merchant_id=whose)
         if add is not None:
-            await users.create(session, merchant_id=merchant, name=add, role=role, actor=ACTOR)
-        found = await queries.users_page(session, merchant_id=merchant, query=PageQuery(1_000))
+            await users.create(session, merchant_id=whose, name=add, role=role, actor=ACTOR)
+        found = await queries.users_page(session, merchant_id=whose, query=PageQuery(1_000))
         return [user_view(user) for user in found.rows]
 
     people = _as_system(work, data)
     if as_json:
         show_json(people)
     else:
-        show_table(f"Users of {merchant}", ["user", "name", "role"], [(u["id"], u["name"], u["role"]) for u in people])
+        show_table(
+            f"Users of {merchant or 'the platform'}",
+            ["user", "name", "role"],
+            [(u["id"], u["name"], u["role"]) for u in people],
+        )
 
 
 def seed(data: DataOption = None) -> None:

@@ -35,7 +35,8 @@ async def standing(session: AsyncSession, *, merchant_id: str, currency: str) ->
 
 
 async def set_mode(session: AsyncSession, *, merchant_id: str, mode: Mode, actor: str) -> Merchant:
-    """As *system*, by the platform. Set again to what it is: nothing is written."""
+    """As *system*, by a person of the platform. Set again to what it is: nothing is written."""
+    await house.require_finance(session, user_id=actor)
     merchant = (await accounts.get(session, merchant_id=merchant_id)).merchant
     await session.refresh(merchant, with_for_update=True)
     if merchant.funding != mode:
@@ -55,8 +56,10 @@ async def top_up(
     actor: str,
     now: datetime,
 ) -> bool:
-    """As *system*, by the platform: money that came some other way, `reference` names it there. False where it was
-    written down before; Conflict `reference_reused` where it was another amount; Unprocessable `currency_not_sold`."""
+    """As *system*, by a person of the platform: money that came some other way, `reference` names it there. False where
+    it was written down before; Conflict `reference_reused` where it was another amount; Unprocessable
+    `currency_not_sold`."""
+    await house.require_finance(session, user_id=actor)
     merchant = (await accounts.get(session, merchant_id=merchant_id)).merchant
     await _require_sold(session, merchant.id, currency)
     is_new = await funds.received(

@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import service as campaigns
 from app.campaigns.document import AttributionRule, Binding, RewardDraft
 from app.campaigns.drafting import CampaignFields, Landing
+from app.db.rows import get_row
 from app.kit import ids
-from app.kit.errors import Unavailable
-from app.models import Campaign, Merchant
+from app.kit.errors import Forbidden, Unavailable
+from app.models import Campaign, Merchant, MerchantUser
 
 NAME = "Invitree 裂变分销"
 INVITE_DAYS = 30
 CAP_DAYS = 365
+_FINANCE = frozenset({"owner", "finance"})
 ADVISORY_LOCK = 7_203_114_902  # any number, the same everywhere
 
 FIELDS: CampaignFields = {
@@ -56,6 +58,17 @@ async def id_of(session: AsyncSession, *, livemode: bool) -> str | None:
     mine = select(Merchant.id).where(Merchant.is_house, Merchant.livemode.is_(livemode))
     found: str | None = await session.scalar(mine)
     return found
+
+
+async def require_finance(session: AsyncSession, *, user_id: str) -> None:
+    """An owner or finance of the platform, for merchants of both modes; asked as *system*.
+
+    Forbidden `role_not_allowed`; NotFound for somebody of another merchant.
+    """
+    house_id = await live_id(session) or ""
+    user = await get_row(session, MerchantUser, merchant_id=house_id, row_id=user_id, noun="merchant_user")
+    if user.role not in _FINANCE:
+        raise Forbidden("role_not_allowed", f"The role {user.role} of the platform may not; it takes finance or owner.")
 
 
 async def campaign_id(session: AsyncSession, *, merchant_id: str) -> str:

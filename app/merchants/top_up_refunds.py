@@ -26,11 +26,12 @@ async def refund(
     actor: str,
     now: datetime,
 ) -> tuple[Refund, bool]:
-    """As *system*, by the platform; `now` is the real time. The refund, and whether it is new.
+    """As *system*, by a person of the platform; `now` is the real time. The refund, and whether it is new.
 
     NotFound `checkout_not_found`; Conflict `checkout_not_paid`, `reference_reused`, `funds_insufficient`: what is put
     aside for payouts or owed to the platform stays; Unprocessable `refund_exceeds_paid`.
     """
+    await house.require_finance(session, user_id=actor)
     merchant = (await accounts.get(session, merchant_id=merchant_id)).merchant
     checkout = await _hold(session, merchant, checkout_id)
     known = await _known(session, checkout, reference)

@@ -65,7 +65,7 @@ def require_other_person(*, maker_id: str, checker_id: str) -> None:
 
 
 def require_person(actor_id: str) -> None:
-    """Two keys are not two people."""
+    """Two keys are not two people. Whom a key speaks for is known to its server alone."""
     if not actor_id.startswith("usr_"):
         raise Forbidden("person_required", "This takes two people: a merchant user each.")
 

@@ -36,6 +36,7 @@ async def build(
     *,
     merchant_id: str,
     actor_id: str,
+    key_id: str | None = None,
     choice: Choice | None = None,
     now: datetime,
     progress: Progress = silent,
@@ -43,7 +44,7 @@ async def build(
     """A batch of all requested withdrawals and, for every other member who can be paid, a new withdrawal.
 
     Conflict `nothing_to_pay` where there are none: built twice, the second time finds nothing; `funds_insufficient`
-    where a prepaid merchant has less.
+    where a prepaid merchant has less. `key_id`: the API key that spoke for the actor, for the audit log.
     """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="build")
     await lock_batches(session, merchant_id)
@@ -57,12 +58,14 @@ async def build(
     batch = await _make_batch(session, withdrawals, actor_id, choice, now)
     await funding.require(session, batch)
     counts = {"payouts": batch.payout_count, "skipped": len(plan.skipped)}
-    _record(session, batch, actor_id, "built", number=batch.number, total_minor=batch.total_minor, counts=counts)
+    _record(
+        session, batch, actor_id, "built", number=batch.number, total_minor=batch.total_minor, counts=counts, key=key_id
+    )
     return Built(batch, plan.skipped)
 
 
 async def approve(
-    session: AsyncSession, *, merchant_id: str, batch_id: str, actor_id: str, now: datetime
+    session: AsyncSession, *, merchant_id: str, batch_id: str, actor_id: str, key_id: str | None = None, now: datetime
 ) -> PayoutBatch:
     """By another user than its builder; asked again by the same one it stays approved.
 
@@ -79,7 +82,7 @@ async def approve(
     batch.status, batch.approved_by, batch.approved_at = "approved", actor_id, now
     await move_withdrawals(session, batch, "approved")
     await funding.reserve(session, batch, now=now)
-    _record(session, batch, actor_id, "approved", total_minor=batch.total_minor, payouts=batch.payout_count)
+    _record(session, batch, actor_id, "approved", total_minor=batch.total_minor, payouts=batch.payout_count, key=key_id)
     await session.flush()
     return batch
 

@@ -13,6 +13,7 @@ from app.ledger import funds
 from app.merchants import funding
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_merchant
+from tests.factories.merchants import make_platform_user
 from tests.factories.payables import make_payable
 
 DENIED = (
@@ -70,7 +71,8 @@ async def test_a_batch_above_the_funds_answers_409_with_both_figures(
     api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:
     async with resources.db.system() as session:
-        await funding.set_mode(session, merchant_id=merchant.test_id, mode="prepaid", actor="command_line")
+        person = await make_platform_user(session)
+        await funding.set_mode(session, merchant_id=merchant.test_id, mode="prepaid", actor=person)
         await make_payable(session, merchant.test_id, 700)
         await funding.top_up(
             session,
@@ -78,7 +80,7 @@ async def test_a_batch_above_the_funds_answers_409_with_both_figures(
             amount_minor=600,
             currency="CNY",
             reference="bank-1",
-            actor="command_line",
+            actor=person,
             now=clock.utcnow(),
         )
     user = (await api.post("/v1/merchant/users", json={"name": "王会计", "role": "finance"})).json()

@@ -17,6 +17,7 @@ from app.models import AuditEntry, Checkout, Refund, SandboxPayment
 from app.orders.providers.protocol import payment_key
 from app.resources import Resources
 from app.worker import refunds as worker
+from tests.factories.merchants import make_platform_user
 from tests.merchants.conftest import House, Registered
 
 
@@ -41,8 +42,9 @@ async def paid(house: House, merchant: Registered) -> Checkout:
 async def refund(
     resources: Resources, merchant_id: str, checkout: Checkout, amount_minor: int, reference: str = "one"
 ) -> tuple[Refund, bool]:
-    terms: dict[str, Any] = {"amount_minor": amount_minor, "reference": reference, "actor": "command_line"}
+    terms: dict[str, Any] = {"amount_minor": amount_minor, "reference": reference}
     async with resources.db.system() as session:
+        terms["actor"] = await make_platform_user(session)
         return await top_up_refunds.refund(
             session, merchant_id=merchant_id, checkout_id=checkout.id, **terms, now=clock.utcnow()
         )

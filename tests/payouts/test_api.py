@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import select
 
 from app.api.middleware import MAX_BODY
 from app.kit import ids
-from app.models import Participant
+from app.models import AuditEntry, Participant
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_merchant
 from tests.factories.payables import make_payable, make_user
@@ -212,6 +213,21 @@ async def test_what_moves_money_wants_a_key_and_a_file_read_again_does_not(
     assert (await api.get(path)).json()["status"] == "built"
     await post(api, f"{path}/approve", {"user_id": people["owner"]})
     assert (await api.post(f"{path}/export")).status_code == 200
+
+
+async def test_the_audit_log_names_the_users_and_the_key_that_spoke_for_them(
+    api: httpx.AsyncClient, resources: Resources, promoter: Participant, people: dict[str, str]
+) -> None:
+    await post(api, f"/v1/members/{promoter.member_id}/payee-accounts", BANK)
+    batch = await post(api, "/v1/payout-batches", {"user_id": people["operator"]})
+    await post(api, f"/v1/payout-batches/{batch['id']}/approve", {"user_id": people["owner"]})
+    async with resources.db.tenant(promoter.merchant_id) as session:
+        found = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == batch["id"]))
+        named = {entry.action: (entry.actor, entry.detail["key"][:4]) for entry in found}
+    assert named == {
+        "payout_batch.built": (people["operator"], "key_"),
+        "payout_batch.approved": (people["owner"], "key_"),
+    }
 
 
 async def test_an_export_with_a_key_is_not_remembered_in_the_open(

@@ -140,9 +140,8 @@ class ResultsOut(Answer):
 async def build_batch(body: BuildIn, tenant: TenantDep) -> dict[str, Any]:
     """A batch of all requested withdrawals and, without a cut-off, of everybody else who can be paid."""
     choice = Choice(**body.model_dump(exclude={"user_id"}))
-    built = await service.build(
-        tenant.session, merchant_id=tenant.merchant_id, actor_id=body.user_id, now=tenant.now, choice=choice
-    )
+    who: dict[str, Any] = {"merchant_id": tenant.merchant_id, "actor_id": body.user_id, "key_id": tenant.key_id}
+    built = await service.build(tenant.session, **who, now=tenant.now, choice=choice)
     return tenant.show({**batch_view(built.batch), "skipped": [skipped_view(one) for one in built.skipped]})
 
 
@@ -170,10 +169,10 @@ async def get_batch(batch_id: str, tenant: TenantDep) -> dict[str, Any]:
 
 @router.post("/payout-batches/{batch_id}/approve", response_model=BatchOut, dependencies=[MovesMoney, NeedsPayouts])
 async def approve_batch(batch_id: str, body: ApproveIn, tenant: TenantDep) -> dict[str, Any]:
-    """By another user than the one who built it."""
-    batch = await service.approve(
-        tenant.session, merchant_id=tenant.merchant_id, batch_id=batch_id, actor_id=body.user_id, now=tenant.now
-    )
+    """By another user than the one who built it. A key speaks for whom it names: your server must know who asks, and
+    the audit log keeps the user and the key. Merchants who want two sign-ins approve on the command line."""
+    who: dict[str, Any] = {"merchant_id": tenant.merchant_id, "actor_id": body.user_id, "key_id": tenant.key_id}
+    batch = await service.approve(tenant.session, **who, batch_id=batch_id, now=tenant.now)
     return tenant.show(batch_view(batch))
 
 

@@ -16,7 +16,7 @@ from app.cli.environment import CHECKOUT
 @dataclass(frozen=True, slots=True)
 class Done:
     code: int
-    said: dict[str, Any]
+    said: Any
 
 
 async def invitree(*words: str) -> Done:

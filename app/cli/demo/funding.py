@@ -27,8 +27,10 @@ async def buy_plan(stage: Stage) -> None:
 
 async def prepay(stage: Stage) -> None:
     """From now on promoters are paid out of what was paid in: the platform says so, on its command line."""
-    words = ("--merchant", stage.merchants[0].test_id, "--mode", "prepaid", "--execute")
     with stage.act("预存模式 · prepaid", 1):
+        people = (await invitree("merchants", "users", "--add", "平台财务", "--role", "finance")).said
+        whose, who = ("--merchant", stage.merchants[0].test_id), ("--as", people[0]["id"])
+        words = (*whose, "--mode", "prepaid", *who, "--execute")
         answered = await invitree("merchants", "funding", *words)
         if answered.code or answered.said["funding"]["mode"] != "prepaid":
             raise DemoError(f"merchants funding: {answered}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from starlette import status
@@ -18,6 +18,7 @@ from app.kit import clock, people
 from app.kit.errors import InvitreeError
 from app.models import Merchant, PayeeAccount
 from app.payouts import accounts, payees, queries, rules, withdrawals
+from app.referrals.queries import get_member
 from app.resources import Resources
 
 router = APIRouter()
@@ -35,6 +36,7 @@ TEXT = {
     "payee_account_invalid": "请输入正确的支付宝账号（手机号或邮箱）",
     "real_name_missing": "请填写支付宝实名认证的姓名",
     "real_name_invalid": "姓名要以文字开头，请填写支付宝实名认证的姓名",
+    "payee_account_of_invite": "这个账号已是您的邀请人或好友的收款账号，请填写本人的账号",
     "payee_account_in_use": "这个账号正在打款，到账后才能修改姓名",
     "payee_account_missing": "请先填写收款账号",
     "withdrawal_open": "还有一笔提现没有完成，请等它到账或先取消",
@@ -60,14 +62,18 @@ async def save_account(
     participant_id: str,
     request: Request,
     resources: ResourcesDep,
+    kind: Annotated[str, Form(max_length=16)] = "alipay",
     account: Annotated[str, Form(max_length=128)] = "",
     real_name: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:
-    """Alipay only: a member's openid is known to WeChat and the merchant's server, not to this page."""
+    """Alipay's as it was typed, or the member's own WeChat, where its openid is known: a page cannot ask for one."""
 
     async def act(own: Own) -> None:
-        given = {"member_id": own.visitor.member_id, "account": account, "real_name": real_name}
-        await accounts.save(own.session, **own.tenant, **given, kind="alipay", now=await _now(own))
+        given: dict[str, Any] = {"member_id": own.visitor.member_id, "real_name": real_name, "now": await _now(own)}
+        if kind == "wechat":
+            await accounts.save(own.session, **own.tenant, **given, kind="wechat", account=await _openid(own) or "")
+        else:
+            await accounts.save(own.session, **own.tenant, **given, kind="alipay", account=account)
 
     return await _done(request, resources, participant_id, act)
 
@@ -117,6 +123,11 @@ async def _done(
     return redirect(f"/h5/me/{participant_id}/withdraw")
 
 
+async def _openid(own: Own) -> str | None:
+    member = await get_member(own.session, **own.tenant, member_id=own.visitor.member_id)
+    return member.openid
+
+
 async def _now(own: Own) -> datetime:
     merchant = await own.session.get_one(Merchant, own.visitor.merchant_id)
     return clock.tenant_now(merchant.clock_offset_seconds)
@@ -137,6 +148,7 @@ async def _page(own: Own, *, error: InvitreeError | None = None) -> Response:
         quote=quote,
         why=TEXT.get(OF_OBSTACLE.get(quote.obstacle or "", quote.obstacle or ""), ""),
         account=_masked(latest),
+        by_wechat=await _openid(own) is not None,
         withdrawals=page.rows,
         words=STATUS,
         may_cancel=rules.WITHDRAWAL_MAY_BE_CANCELLED,

@@ -8,13 +8,13 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from app.models import Campaign, Participant, PayeeAccount, Withdrawal
+from app.models import Campaign, Member, Participant, PayeeAccount, Withdrawal
 from app.payouts import planning, service
 from app.payouts.planning import Choice
 from app.resources import Resources
-from tests.factories import MerchantFixture, make_campaign
+from tests.factories import MerchantFixture, make_campaign, make_participant
 from tests.factories.forms import new_phone, shown_code
-from tests.factories.payables import NOW, make_commission, make_user
+from tests.factories.payables import NOW, make_commission, make_payee, make_user
 
 ACCOUNT = {"account": "zhang@example.com", "real_name": "张小明"}
 
@@ -163,3 +163,32 @@ async def test_a_fee_that_was_not_shown_withdraws_nothing(
     await browser.post(f"{own}/account", data=ACCOUNT)
     refused = await browser.post(own, data={"fee": fee})
     assert (refused.status_code, await states(resources, merchant)) == (status, [])
+
+
+async def test_whose_openid_is_known_is_paid_by_wechat_in_one_tap(
+    browser: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, own: str
+) -> None:
+    assert "用我的微信收款" not in (await browser.get(own)).text
+    tap = {"kind": "wechat", "real_name": "张小明", "account": "oSomebodyElses_1"}
+    assert (await browser.post(f"{own}/account", data=tap)).status_code == 422, "none is known yet"
+    async with resources.db.tenant(merchant.test_id) as session:
+        promoter = await session.get_one(Participant, (merchant.test_id, own.split("/")[3]))
+        member = await session.get_one(Member, (merchant.test_id, promoter.member_id))
+        member.openid = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
+    assert "用我的微信收款" in (await browser.get(own)).text
+    page = await browser.post(f"{own}/account", data=tap)
+    assert (page.status_code, "张**" in page.text) == (200, True)
+    async with resources.db.tenant(merchant.test_id) as session:
+        (saved,) = (await session.scalars(select(PayeeAccount))).all()
+    assert (saved.kind, saved.account, saved.real_name) == ("wechat", "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o", "张小明")
+
+
+async def test_the_inviters_account_is_refused_on_the_page(
+    browser: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, campaign: Campaign, own: str
+) -> None:
+    async with resources.db.tenant(merchant.test_id) as session:
+        promoter = await session.get_one(Participant, (merchant.test_id, own.split("/")[3]))
+        friend = await make_participant(session, campaign, inviter=promoter)
+        await make_payee(session, merchant.test_id, friend.member_id, kind="alipay", account=ACCOUNT["account"])
+    page = await browser.post(f"{own}/account", data=ACCOUNT)
+    assert (page.status_code, "请填写本人的账号" in page.text) == (409, True)

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.errors import Conflict, Unprocessable
+from app.models import Participant
 from app.payouts import accounts, payees
 from app.payouts.views import payee_account_view
+from app.resources import Resources
+from tests.factories import MerchantFixture, make_campaign, make_participant
+from tests.factories.locks import until_blocked
 from tests.factories.payables import NOW, make_payable
 from tests.payouts.conftest import Office
 
@@ -93,3 +99,56 @@ async def test_account_and_name_are_sealed_and_can_be_looked_up(office: Office) 
     assert len({row.account_index for row in rows}) == 1
     assert len({row.account for row in rows}) == 2
     assert all("张小明".encode() not in row.real_name and b"6222" not in row.account for row in rows)
+
+
+SHARED: dict[str, Any] = {"kind": "bank", "account": "6222021234567890123", "real_name": "张小明"}
+
+
+async def save_shared(session: AsyncSession, participant: Participant) -> None:
+    own = {"merchant_id": participant.merchant_id, "member_id": participant.member_id}
+    await accounts.save(session, **own, now=NOW, **SHARED)
+
+
+async def test_who_buys_and_who_earns_by_it_are_not_paid_to_one_account(office: Office) -> None:
+    """Whichever of them gives it first; the two levels that are paid, and nobody else."""
+    campaign = await make_campaign(office.session, office.merchant_id)
+    second = await make_participant(office.session, campaign)
+    first = await make_participant(office.session, campaign, inviter=second)
+    buyer = await make_participant(office.session, campaign, inviter=first)
+    last = await make_participant(office.session, campaign, inviter=buyer)
+    await save_shared(office.session, second)
+    for below in (first, buyer):
+        with pytest.raises(Conflict, match="payee_account_of_invite"):
+            await save_shared(office.session, below)
+    await save_shared(office.session, last)
+    for above in (buyer, first):
+        with pytest.raises(Conflict, match="payee_account_of_invite"):
+            await save_shared(office.session, above)
+    await save_shared(office.session, second)
+
+
+async def test_a_family_that_a_stranger_invited_may_share_an_account(office: Office) -> None:
+    campaign = await make_campaign(office.session, office.merchant_id)
+    stranger = await make_participant(office.session, campaign)
+    for _ in range(2):
+        await save_shared(office.session, await make_participant(office.session, campaign, inviter=stranger))
+
+
+async def test_of_two_who_give_one_account_at_once_the_second_is_refused(
+    resources: Resources, merchant: MerchantFixture
+) -> None:
+    async with resources.db.tenant(merchant.test_id) as session:
+        campaign = await make_campaign(session, merchant.test_id)
+        inviter = await make_participant(session, campaign)
+        friend = await make_participant(session, campaign, inviter=inviter)
+
+    async def friend_saves() -> None:
+        async with resources.db.tenant(merchant.test_id) as other:
+            await save_shared(other, friend)
+
+    async with resources.db.tenant(merchant.test_id) as session:
+        await save_shared(session, inviter)
+        second = asyncio.create_task(friend_saves())
+        await until_blocked(resources, second)
+    with pytest.raises(Conflict, match="payee_account_of_invite"):
+        await second

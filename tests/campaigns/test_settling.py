@@ -131,7 +131,7 @@ async def test_what_a_settled_campaign_takes(till: Till) -> None:
 async def test_the_worker_settles_by_each_tenants_clock(
     resources: Resources, merchant: MerchantFixture, till: Till
 ) -> None:
-    over = {"status": "ended", "ended_at": clock.utcnow() - timedelta(days=1)}
+    over: dict[str, Any] = {"status": "ended", "ended_at": clock.utcnow() - timedelta(days=1)}
     async with resources.db.tenant(merchant.live_id) as session:
         young = await make_campaign(session, merchant.live_id, **over)
         old = await make_campaign(

@@ -105,7 +105,7 @@ SHARED: dict[str, Any] = {"kind": "bank", "account": "6222021234567890123", "rea
 
 
 async def save_shared(session: AsyncSession, participant: Participant) -> None:
-    own = {"merchant_id": participant.merchant_id, "member_id": participant.member_id}
+    own: dict[str, Any] = {"merchant_id": participant.merchant_id, "member_id": participant.member_id}
     await accounts.save(session, **own, now=NOW, **SHARED)
 
 

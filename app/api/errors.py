@@ -57,7 +57,7 @@ def translate(error: Exception) -> InvitreeError | None:
         )
     if is_database_away(error):
         return Unavailable("database_unavailable", "The database is away; nothing was changed. Retry.", retry_after=2)
-    if isinstance(error, DBAPIError) and _class_of(error) == "40":
+    if _class_of(error) == "40":
         # A deadlock or a serialisation failure: the database rolled one of two back, and asks it to come again.
         return Unavailable(
             "transaction_conflict", "Two requests crossed; this one changed nothing. Retry.", retry_after=1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Protocol
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,6 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.campaigns import queries
 from app.kit import crypto
 from app.models import Campaign, Commission, Order
+
+
+class Counted(Protocol):
+    """What of a campaign its sums hang on."""
+
+    @property
+    def merchant_id(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def budget_minor(self) -> int | None: ...
+    @property
+    def commission_minor(self) -> int: ...
+    @property
+    def stock(self) -> int | None: ...
 
 
 async def hold(session: AsyncSession, *, merchant_id: str, campaign_id: str, stock: bool = False) -> Campaign:
@@ -39,19 +55,19 @@ def key(campaign_id: str) -> int:
     return int(number)
 
 
-def is_counted(campaign: Campaign, *, stock: bool) -> bool:
+def is_counted(campaign: Counted, *, stock: bool) -> bool:
     """Whether a sum on the campaign's row moves with its orders; `stock`: where it counts that, too."""
     return campaign.budget_minor is not None or (stock and campaign.stock is not None)
 
 
-def left(campaign: Campaign) -> int | None:
+def left(campaign: Counted) -> int | None:
     """None without a budget. A budget that was lowered below what is spent has nothing left."""
     if campaign.budget_minor is None:
         return None
     return max(0, campaign.budget_minor - campaign.commission_minor)
 
 
-async def take(session: AsyncSession, *, campaign: Campaign, amount_minor: int) -> None:
+async def take(session: AsyncSession, *, campaign: Counted, amount_minor: int) -> None:
     """The caller holds the campaign, and asks for no more than is left."""
     if campaign.budget_minor is None or not amount_minor:
         return

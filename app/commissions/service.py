@@ -19,11 +19,10 @@ from app.commissions.holds import release_next as release_next
 from app.commissions.matching import Performance, level_numbers, tier_reached
 from app.commissions.rejecting import reject as reject
 from app.commissions.rules import Invitation, Part, Standing
-from app.db.writing import write_rows
 from app.kit import ids
 from app.ledger import service as ledger
-from app.models import Commission, Order, OrderLine, Participant
-from app.referrals.history import chain_at
+from app.models import Commission, Order, OrderLine
+from app.referrals.history import Chain
 
 
 class Line(Protocol):
@@ -33,6 +32,17 @@ class Line(Protocol):
     def product(self) -> str | None: ...
     @property
     def amount_minor(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """Who buys, as a participant of the campaign."""
+
+    merchant_id: str
+    campaign_id: str
+    id: str
+    member_id: str
+    is_promoter: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +56,19 @@ class Plan:
 async def plan(
     session: AsyncSession,
     *,
-    merchant_id: str,
-    buyer: Participant,
+    buyer: Buyer,
+    chain: Chain,
     rule: CommissionRule,
     paid_at: datetime,
     lines: Sequence[Line],
     currency: str,
     budget_left: int | None = None,
 ) -> Plan:
-    """What each level would earn, or why not, for each line. Nothing is written.
+    """What each level would earn, or why not, for each line. Nothing is written. `chain`: the buyer's when it paid.
 
     With a budget for each promoter the accounts of those who earn are locked from here on, that none of them earns
     elsewhere meanwhile; `budget_left`, of the campaign, is the caller's to hold.
     """
-    chain = await chain_at(session, merchant_id=merchant_id, participant=buyer, at=paid_at)
     who = rules.standings(
         buyer.member_id,
         [Invitation(one.participant_id, one.member_id, one.is_promoter, one.replaced_at) for one in chain.above],
@@ -70,9 +79,9 @@ async def plan(
         own=Invitation(buyer.id, buyer.member_id, buyer.is_promoter) if rule.self_purchase else None,
     )
     if rule.tiers:
-        who = await _with_tiers(session, merchant_id, rule, who)
+        who = await _with_tiers(session, buyer.merchant_id, rule, who)
     parts = [rules.split(line.amount_minor, rule, who, product=line.product) for line in lines]
-    promoters = await _promoters_left(session, merchant_id, rule, who.values(), currency)
+    promoters = await _promoters_left(session, buyer.merchant_id, rule, who.values(), currency)
     parts = within(parts, campaign=budget_left, promoters=promoters)
     holds = chain.ends_at is None or paid_at < chain.ends_at
     return Plan(parts, chain.above[0].participant_id if chain.above and holds else None)
@@ -104,8 +113,7 @@ async def _promoters_left(
     return {one: max(0, rule.promoter_budget_minor - spent.get(one, 0)) for one in earning}
 
 
-async def earn(
-    session: AsyncSession,
+def earned(
     *,
     order: Order,
     lines: Sequence[OrderLine],
@@ -113,12 +121,12 @@ async def earn(
     rule: CommissionRule,
     now: datetime,
 ) -> list[Commission]:
-    """Write what `plan` found (`parts[i]` of `lines[i]`): held until its hold ends, or pending until that begins.
+    """Rows of what `plan` found (`parts[i]` of `lines[i]`): held until its hold ends, or pending until that begins.
 
-    The caller posts and announces it; the rows are no part of the session.
+    The caller writes, posts and announces them.
     """
     status, hold_until = rules.standing_at(rule, paid_at=order.paid_at, fulfilled_at=None, now=now)
-    earned = [
+    return [
         Commission(
             merchant_id=order.merchant_id,
             id=ids.new("com"),
@@ -141,5 +149,3 @@ async def earn(
         for part in line_parts
         if part.amount_minor
     ]
-    await write_rows(session, earned)
-    return earned

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Index, SmallInteger, String, func, insert, select, text, tuple_, update
+from sqlalchemy import Index, SmallInteger, String, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
 from app.db.types import Id, Instant
+from app.db.writing import write_rows
 from app.kit import ids
 
 
@@ -32,11 +33,6 @@ class OutboxEvent(TenantRow, Base):
     done_at: Mapped[Instant | None]
 
 
-# Into the table and not by the class: no bookkeeping of rows that nobody looks at.
-_TABLE: Any = OutboxEvent.__table__
-_ADD = insert(_TABLE)
-
-
 async def emit(session: AsyncSession, merchant_id: str, type_: str, data: dict[str, Any], *, at: datetime) -> str:
     """Owe the world one event; it is there if and only if the transaction commits."""
     (event_id,) = await emit_all(session, merchant_id, [(type_, data)], at=at)
@@ -47,23 +43,24 @@ async def emit_all(
     session: AsyncSession, merchant_id: str, events: Sequence[tuple[str, dict[str, Any]]], *, at: datetime
 ) -> list[str]:
     """Several events, each its type and data, in one statement; the ids in the same order."""
-    event_ids = [ids.new("evt") for _ in events]
-    rows = [
-        {"merchant_id": merchant_id, "id": event_id, "type": type_, "data": data, "occurred_at": at}
-        for event_id, (type_, data) in zip(event_ids, events, strict=True)
+    rows = rows_of(merchant_id, events, at=at)
+    await write_rows(session, rows)
+    return [row.id for row in rows]
+
+
+def rows_of(merchant_id: str, events: Sequence[tuple[str, dict[str, Any]]], *, at: datetime) -> list[OutboxEvent]:
+    """As `emit_all`, for the caller to write."""
+    return [
+        OutboxEvent(merchant_id=merchant_id, id=ids.new("evt"), type=type_, data=data, occurred_at=at)
+        for type_, data in events
     ]
-    if rows:
-        await session.execute(_ADD, rows)
-    return event_ids
 
 
 async def emit_many(
     session: AsyncSession, merchant_id: str, type_: str, data: Sequence[dict[str, Any]], *, at: datetime
 ) -> None:
     """As `emit`, for many objects of one type at once."""
-    event = {"merchant_id": merchant_id, "type": type_, "occurred_at": at}
-    if data:
-        await session.execute(_ADD, [{**event, "id": ids.new("evt"), "data": one} for one in data])
+    await emit_all(session, merchant_id, [(type_, one) for one in data], at=at)
 
 
 async def lease(session: AsyncSession, *, limit: int, seconds: int = 60) -> Sequence[OutboxEvent]:

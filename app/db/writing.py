@@ -2,33 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import insert, inspect
+from sqlalchemy import Dialect, String, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import driver
 from app.db.base import Base
 
+# A class, and which of its attributes are set: all else the database knows.
+Shape = tuple[type[Base], tuple[str, ...]]
 
-async def write_rows(session: AsyncSession, rows: Sequence[Base]) -> None:
-    """Insert rows of one class in one statement, each with the same attributes set. They stay no part of the session:
-    what changes on them afterwards is not written."""
-    if rows:
-        statement, names = _way(type(rows[0]))
-        await session.execute(statement, [_values(row, names) for row in rows])
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    attribute: str
+    name: str
+    kind: str
+    bound: Callable[[Any], Any] | None
+
+
+async def write_rows(session: AsyncSession, *groups: Sequence[Base]) -> None:
+    """Insert rows in one statement: of a class in each group, each with the same attributes set.
+
+    Whatever points from one to another is checked when all are there. They stay no part of the session: what changes on
+    them afterwards is not written.
+    """
+    written = [group for group in groups if group]
+    if not written:
+        return
+    shapes = tuple((type(group[0]), _set_on(group[0])) for group in written)
+    statement, ways = _way(shapes, session.get_bind().dialect)
+    await driver.fetch(session, statement, *_arguments(written, ways))
+
+
+def _set_on(row: Base) -> tuple[str, ...]:
+    given = row.__dict__
+    return tuple(name for name in _attributes(type(row)) if name in given)
 
 
 @lru_cache
-def _way(entity: type[Base]) -> tuple[Any, dict[str, str]]:
-    """The statement, and columns' names by attribute."""
-    table: Any = entity.__table__
-    columns = inspect(entity).column_attrs
-    return insert(table), {attribute.key: attribute.columns[0].name for attribute in columns}
+def _attributes(entity: type[Base]) -> tuple[str, ...]:
+    return tuple(attribute.key for attribute in inspect(entity).column_attrs)
 
 
-def _values(row: Base, names: dict[str, str]) -> dict[str, Any]:
-    """Of what was set; the database knows the rest."""
-    given = row.__dict__
-    return {name: given[key] for key, name in names.items() if key in given}
+@lru_cache
+def _way(shapes: tuple[Shape, ...], dialect: Dialect) -> tuple[str, list[list[_Column]]]:
+    """The statement, and how what goes into it is found, by group and column."""
+    ways = [[_column(entity, attribute, dialect) for attribute in attributes] for entity, attributes in shapes]
+    inserts, place = [], 0
+    for (entity, _), way in zip(shapes, ways, strict=True):
+        names = ", ".join(column.name for column in way)
+        arrays = ", ".join(f"${number}::{column.kind}[]" for number, column in enumerate(way, place + 1))
+        inserts.append(f"INSERT INTO {entity.__tablename__} ({names}) SELECT * FROM unnest({arrays})")  # noqa: S608
+        place += len(way)
+    *first, last = inserts
+    before = ", ".join(f"w{number} AS ({insert})" for number, insert in enumerate(first))
+    return f"WITH {before} {last}" if first else last, ways
+
+
+def _column(entity: type[Base], attribute: str, dialect: Dialect) -> _Column:
+    column = inspect(entity).column_attrs[attribute].columns[0]
+    impl = column.type.dialect_impl(dialect)
+    # A cast to `varchar(n)` would cut what is too long; into the column it is refused.
+    kind = "text" if isinstance(column.type, String) else column.type.compile(dialect)
+    return _Column(attribute, f'"{column.name}"', kind, impl.bind_processor(dialect))
+
+
+def _arguments(groups: Sequence[Sequence[Base]], ways: Sequence[Sequence[_Column]]) -> list[list[Any]]:
+    return [
+        [row.__dict__[column.attribute] for row in group]
+        if (bound := column.bound) is None
+        else [bound(row.__dict__[column.attribute]) for row in group]
+        for group, way in zip(groups, ways, strict=True)
+        for column in way
+    ]

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.commissions.service import Buyer
 from app.models import Order, Participant, Reward
 from app.orders import queries
 from app.rewards import service as rewards
@@ -14,7 +15,7 @@ from app.rewards import service as rewards
 ACTOR = "system"
 
 
-async def order_paid(session: AsyncSession, *, buyer: Participant, now: datetime) -> None:
+async def order_paid(session: AsyncSession, *, buyer: Buyer, now: datetime) -> None:
     await rewards.ripen(session, merchant_id=buyer.merchant_id, trigger="order_paid", invitees=[buyer], now=now)
 
 

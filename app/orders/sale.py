@@ -8,9 +8,9 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import stock
+from app.campaigns.budget import Counted
 from app.kit import ids
 from app.kit.errors import FieldError, Unprocessable
-from app.models import Campaign
 
 
 class Buying(Protocol):
@@ -50,7 +50,7 @@ def check_name(external_order_id: str, sale: Sale | None) -> None:
         )
 
 
-async def take_stock(session: AsyncSession, campaign: Campaign, sale: Sale | None) -> Sold:
+async def take_stock(session: AsyncSession, campaign: Counted, sale: Sale | None) -> Sold:
     """Conflict `out_of_stock`, of a sale of our own alone.
 
     What was sold elsewhere is paid: to refuse it would only hide that more was sold than there is.

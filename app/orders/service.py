@@ -12,15 +12,16 @@ from app.campaigns.rules import require_open
 from app.commissions import service as commissions
 from app.commissions.books import news, standing
 from app.commissions.rules import Part
+from app.commissions.service import Buyer
 from app.commissions.views import part_view
 from app.db import outbox
 from app.db.writing import write_rows
 from app.kit import ids
 from app.kit.errors import not_found
 from app.kit.money import share
-from app.models import Campaign, Order, OrderLine, Participant
+from app.models import Order, OrderLine, Participant
 from app.orders import clearing, opening, queries, rules
-from app.orders.opening import Opening
+from app.orders.opening import Offer, Opening
 from app.orders.queries import OrderDetail
 from app.orders.refunds import apply_parked
 from app.orders.rewarding import order_paid
@@ -29,6 +30,7 @@ from app.orders.sale import Buying, Sale, Sold, check_name, take_stock
 from app.orders.views import order_view
 from app.plans import queries as plans
 from app.referrals import queries as referrals
+from app.referrals.history import Chain, chain_at
 
 
 async def create(
@@ -44,13 +46,14 @@ async def create(
     check_name(order.external_order_id, sale)
     if found.known is not None:
         rules.require_same(found.known.content_hash, order.fingerprint(found.buyer.id), noun="order")
-        return await queries.detail(session, merchant_id=merchant_id, order=found.known), False
+        return await queries.get(session, merchant_id=merchant_id, order_id=found.known.order_id), False
     found = await opening.alone(session, found, order)
     # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
     require_open(found.campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
     sold = await take_stock(session, found.campaign, sale)
     made = await _keep(session, found, order, sold, now)
-    await order_paid(session, buyer=found.buyer, now=now)
+    if found.has_waiting:
+        await order_paid(session, buyer=found.buyer, now=now)
     if found.has_parked:
         kept = await session.get_one(Order, (merchant_id, made.order.id))
         await apply_parked(session, order=kept, now=now)
@@ -75,37 +78,45 @@ async def buyer_of(session: AsyncSession, merchant_id: str, order: Buying) -> Pa
 
 
 async def _keep(session: AsyncSession, found: Opening, order: NewOrder, sold: Sold, now: datetime) -> OrderDetail:
-    campaign, buyer, rule = found.campaign, found.buyer, found.rule.commission
-    merchant_id, version = campaign.merchant_id, campaign.rule_version
+    campaign, rule = found.campaign, found.rule.commission
     wanted = order.lines_or_whole()
     plan = await commissions.plan(
         session,
-        merchant_id=merchant_id,
-        buyer=buyer,
+        buyer=found.buyer,
+        chain=found.chain or await _chain_when_paid(session, found.buyer, order.paid_at),
         rule=rule,
         paid_at=order.paid_at,
         lines=wanted,
         currency=campaign.currency,
         budget_left=budget.left(campaign),
     )
-    parts = plan.parts
-    row = _row(campaign, buyer, order, sold, now)
+    row = _row(campaign, found.buyer, order, sold, now)
     row.inviter_id = plan.inviter_id
-    row.platform_fee_bps = (await plans.standing(session, merchant_id=merchant_id, now=now)).platform_fee_bps
+    row.platform_fee_bps = await _fee_bps(session, found, now)
     row.platform_fee_minor = share(order.amount_minor, row.platform_fee_bps)
     lines = [_line(row, line) for line in wanted]
-    row.rule, row.explanation = copied(rule), _explanation(lines, parts, version)
-    await write_rows(session, [row])  # before its lines, which point to it
-    await write_rows(session, lines)
-    earned = await commissions.earn(session, order=row, lines=lines, parts=parts, rule=rule, now=now)
+    row.rule, row.explanation = copied(rule), _explanation(lines, plan.parts, campaign.rule_version)
+    earned = commissions.earned(order=row, lines=lines, parts=plan.parts, rule=rule, now=now)
+    made = OrderDetail(row, lines, earned, [])
+    events = outbox.rows_of(campaign.merchant_id, [*news(earned), ("order.paid", order_view(made))], at=now)
+    await write_rows(session, [row], lines, earned, events)
     await clearing.sold(session, order=row, earned=standing(earned), now=now)
     await budget.take(session, campaign=campaign, amount_minor=sum(one.amount_minor for one in earned))
-    made = OrderDetail(row, lines, earned, [])
-    await outbox.emit_all(session, merchant_id, [*news(earned), ("order.paid", order_view(made))], at=now)
     return made
 
 
-def _row(campaign: Campaign, buyer: Participant, order: NewOrder, sold: Sold, now: datetime) -> Order:
+async def _chain_when_paid(session: AsyncSession, buyer: Buyer, paid_at: datetime) -> Chain:
+    participant = await session.get_one(Participant, (buyer.merchant_id, buyer.id))
+    return await chain_at(session, merchant_id=buyer.merchant_id, participant=participant, at=paid_at)
+
+
+async def _fee_bps(session: AsyncSession, found: Opening, now: datetime) -> int:
+    if found.platform_fee_bps is not None:
+        return found.platform_fee_bps
+    return (await plans.standing(session, merchant_id=found.campaign.merchant_id, now=now)).platform_fee_bps
+
+
+def _row(campaign: Offer, buyer: Buyer, order: NewOrder, sold: Sold, now: datetime) -> Order:
     return Order(
         merchant_id=campaign.merchant_id,
         id=sold.order_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
@@ -19,6 +19,15 @@ from app.models import AuditEntry, Campaign, Participant, Referral, Reward
 from app.rewards import memberships, rules
 from app.rewards.granting import grant as grant
 from app.rewards.views import reward_view
+
+
+class Invitee(Protocol):
+    """Of whom rewards may wait for something."""
+
+    @property
+    def campaign_id(self) -> str: ...
+    @property
+    def id(self) -> str: ...
 
 
 async def owe(
@@ -93,7 +102,7 @@ _WAITING = (
 
 
 async def mark_ripe(
-    session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Participant]
+    session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Invitee]
 ) -> list[Reward]:
     """Lock and return what waits for `trigger` to happen to these invitees; to be granted, together with what else
     the same transaction grants, so that members are locked in one order."""
@@ -109,7 +118,7 @@ async def mark_ripe(
 
 
 async def ripen(
-    session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Participant], now: datetime
+    session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Invitee], now: datetime
 ) -> list[Reward]:
     """`trigger` has happened to these invitees: what waited for it is granted to both sides. Again: nothing more."""
     waiting = await mark_ripe(session, merchant_id=merchant_id, trigger=trigger, invitees=invitees)

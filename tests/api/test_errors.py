@@ -28,6 +28,19 @@ async def test_what_may_be_sent_again_is_said_so(resources: Resources, state: st
     assert known.retry_after
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (asyncpg.DeadlockDetectedError("deadlock detected"), "transaction_conflict"),
+        (ConnectionError("connection is closed"), "database_unavailable"),
+    ],
+)
+def test_what_the_driver_itself_says_is_told_alike(error: Exception, code: str) -> None:
+    known = translate(error)
+    assert known is not None
+    assert (known.status, known.code) == (503, code)
+
+
 async def test_a_refused_statement_is_a_fault_of_ours(resources: Resources) -> None:
     with pytest.raises(DBAPIError) as raised:
         async with resources.db.system() as session:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from asyncpg import CheckViolationError
 from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -64,14 +65,14 @@ async def test_of_many_movements_each_is_made_once(tenant: AsyncSession, merchan
 async def test_only_what_is_payable_can_be_a_debt(tenant: AsyncSession, merchant: MerchantFixture, bucket: str) -> None:
     member, own = ids.new("mbr"), merchant.test_id
     await move(tenant, own, Leg("member_payable", member, -5), Leg("merchant_commission", None, 5))
-    with pytest.raises(IntegrityError, match="only_payable_is_a_debt"):
+    with pytest.raises(CheckViolationError, match="only_payable_is_a_debt"):
         await move(tenant, own, Leg(f"member_{bucket}", member, -1), Leg("member_payable", member, 1))
 
 
 async def test_legs_that_do_not_sum_to_zero_are_refused_by_the_database(
     tenant: AsyncSession, merchant: MerchantFixture
 ) -> None:
-    with pytest.raises(IntegrityError, match="do not sum to zero"):
+    with pytest.raises(CheckViolationError, match="do not sum to zero"):
         await move(tenant, merchant.test_id, Leg("member_held", ids.new("mbr"), 1))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from asyncpg import CheckViolationError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
@@ -55,7 +55,7 @@ async def test_the_one_leg_that_is_missing_is_named(tenant: AsyncSession, mercha
 async def test_no_order_shares_out_more_than_it_brought_in(tenant: AsyncSession, merchant: MerchantFixture) -> None:
     order = await make_order(tenant, await make_shop(tenant, merchant.test_id))
     rest = cleared(order.id, "order_proceeds", order.id, [Leg("merchant_proceeds", None, 1)])
-    with pytest.raises(IntegrityError, match="only_payable_is_a_debt"):
+    with pytest.raises(CheckViolationError, match="only_payable_is_a_debt"):
         await post(tenant, merchant.test_id, rest)
 
 

@@ -11,25 +11,22 @@ import msgspec
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from python_multipart.multipart import parse_options_header
-from sqlalchemy import bindparam, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.json_body import read_strictly
-from app.kit import crypto
+from app.db import driver
+from app.db.writing import write_rows
+from app.kit import crypto, ids
 from app.kit.errors import BadRequest, Conflict, Unprocessable
+from app.merchants.keys import Known
 from app.models import IdempotencyKey
 
-# Written down once: building a statement takes longer than asking it.
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:number)")
-_KNOWN = select(IdempotencyKey.request_hash, IdempotencyKey.status, IdempotencyKey.body).where(
-    IdempotencyKey.merchant_id == bindparam("merchant_id"), IdempotencyKey.key == bindparam("key")
-)
-_TABLE: Any = IdempotencyKey.__table__
-_KEEP = insert(_TABLE)
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
+_KNOWN = "SELECT request_hash, status, body FROM idempotency_keys WHERE merchant_id = $1 AND key = $2"
 SECRET_FIELDS = frozenset({"secret_key", "test_secret_key", "secret", "sandbox_code"})
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Claim:
     merchant_id: str
     key: str
@@ -41,7 +38,10 @@ class Replay(Exception):
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(status)
-        self.response = Response(body, status, {"Idempotency-Replayed": "true"}, "application/json")
+        self.status, self.body = status, body
+
+    def response(self) -> Response:
+        return Response(self.body, self.status, {"Idempotency-Replayed": "true"}, "application/json")
 
 
 class StrictRoute(APIRoute):
@@ -56,10 +56,10 @@ class StrictRoute(APIRoute):
             try:
                 response = await original(request)
             except Replay as replay:
-                return replay.response
+                return replay.response()
             claim = getattr(request.state, "idempotency_claim", None)
             if claim is not None:
-                await _remember(request.state.session, claim, response)
+                await keep(request.state.session, claim, response.status_code, bytes(response.body))
             return response
 
         return handle
@@ -70,17 +70,31 @@ async def claim(session: AsyncSession, request: Request, merchant_id: str) -> No
     key = request.headers.get("idempotency-key")
     if key is None or request.method != "POST":
         return
-    if not 1 <= len(key) <= 255 or not key.isascii() or not key.isprintable():
+    if not is_key(key):
         raise BadRequest("idempotency_key_invalid", "Idempotency-Key is 1 to 255 printable ASCII characters.")
-    request_hash = crypto.fingerprint(request.url.path, _without_boundary(request, request.state.raw_body))
-    await _lock(session, merchant_id, key)
-    known = (await session.execute(_KNOWN, {"merchant_id": merchant_id, "key": key})).one_or_none()
+    body = _without_boundary(request, request.state.raw_body)
+    mine = Claim(merchant_id, key, hash_of(request.url.path, body))
+    await lock(session, mine)
+    found = await driver.fetch(session, _KNOWN, ids.decode("mch", merchant_id), key)
+    judge(mine, Known(*found[0]) if found else None)
+    request.state.idempotency_claim = mine
+
+
+def is_key(text: str) -> bool:
+    return 1 <= len(text) <= 255 and text.isascii() and text.isprintable()
+
+
+def hash_of(path: str, body: bytes) -> bytes:
+    return crypto.fingerprint(path, body)
+
+
+def judge(claim: Claim, known: Known | None) -> None:
+    """`known`: what was read behind `lock`. Replay; Unprocessable `idempotency_key_reused`."""
     if known is None:
-        request.state.idempotency_claim = Claim(merchant_id, key, request_hash)
-    elif known.request_hash != request_hash:
+        return
+    if known.request_hash != claim.request_hash:
         raise Unprocessable("idempotency_key_reused", "This Idempotency-Key came before with another request.")
-    else:
-        raise Replay(known.status, known.body)
+    raise Replay(known.status, known.body)
 
 
 def _without_boundary(request: Request, body: bytes) -> bytes:
@@ -90,24 +104,25 @@ def _without_boundary(request: Request, body: bytes) -> bytes:
     return body.replace(b"--" + boundary, b"--") if boundary else body
 
 
-async def _lock(session: AsyncSession, merchant_id: str, key: str) -> None:
-    (number,) = struct.unpack(">q", crypto.fingerprint("idempotency", merchant_id, key)[:8])
-    mine = await session.scalar(_TRY_LOCK, {"number": number})
-    if not mine:
+async def lock(session: AsyncSession, claim: Claim) -> None:
+    """Until the transaction ends. Conflict while somebody else has it."""
+    (number,) = struct.unpack(">q", crypto.fingerprint("idempotency", claim.merchant_id, claim.key)[:8])
+    found = await driver.fetch(session, _TRY_LOCK, number)
+    if not found[0][0]:
         raise Conflict(
             "idempotency_in_progress", "The first request with this Idempotency-Key still runs.", retry_after=1
         )
 
 
-async def _remember(session: AsyncSession, claim: Claim, response: Response) -> None:
-    row = {
-        "merchant_id": claim.merchant_id,
-        "key": claim.key,
-        "request_hash": claim.request_hash,
-        "status": response.status_code,
-        "body": without_secrets(bytes(response.body)),
-    }
-    await session.execute(_KEEP, row)
+async def keep(session: AsyncSession, claim: Claim, status: int, body: bytes) -> None:
+    row = IdempotencyKey(
+        merchant_id=claim.merchant_id,
+        key=claim.key,
+        request_hash=claim.request_hash,
+        status=status,
+        body=without_secrets(body),
+    )
+    await write_rows(session, [row])
 
 
 def without_secrets(body: bytes) -> bytes:

@@ -80,7 +80,10 @@ class CommissionRule(_Part):
 
     def all_rules(self) -> tuple[SpecialRule, ...]:
         """The one for everything first, where it has levels."""
-        return (*([SpecialRule(key=DEFAULT_RULE, levels=self.levels)] if self.levels else []), *self.rules)
+        if not self.levels:
+            return self.rules
+        # Valid, as `levels` are; and each line of each order asks for it.
+        return (SpecialRule.model_construct(key=DEFAULT_RULE, levels=self.levels), *self.rules)
 
 
 class RewardDraft(_Part):
@@ -129,6 +132,6 @@ def parsed(text: str) -> RuleDocument:
 
 
 @lru_cache(1024)
-def copied(rule: CommissionRule) -> dict[str, Any]:
-    """As orders keep it; nobody changes it."""
-    return rule.model_dump(mode="json")
+def copied(text: str) -> dict[str, Any]:
+    """The commission rule of a document, as orders keep it; nobody changes it."""
+    return parsed(text).commission.model_dump(mode="json")

@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import asyncpg
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-
-_BEGIN = text("SELECT 1")
+from sqlalchemy.orm import Session
 
 
 async def fetch(session: AsyncSession, query: str, *args: Any) -> list[Any]:
@@ -28,14 +26,20 @@ async def _driver(session: AsyncSession) -> Any:
     """What the session has not sent yet goes before."""
     if session.new or session.dirty or session.deleted:
         await session.flush()
-    transaction = session.sync_session.get_transaction()
-    known = session.info.get("driver")
-    if known is not None and transaction is not None and known[0] is transaction:
-        return known[1]
-    connection = await session.connection()
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    if not driver.is_in_transaction():
-        await session.execute(_BEGIN)  # the toolkit begins it with its first statement
-    # Of this transaction alone: in the next one it may be somebody else's.
-    session.info["driver"] = session.sync_session.get_transaction(), driver
-    return driver
+    transaction, found = session.info.get(__name__, (None, None))
+    if transaction is None or transaction is not session.sync_session.get_transaction():
+        found = await session.run_sync(_begin)
+        # Of this transaction alone: in the next one it may be somebody else's.
+        session.info[__name__] = session.sync_session.get_transaction(), found
+    return found
+
+
+def _begin(session: Session) -> Any:
+    """As the toolkit does, so that it knows, but without the statement of its own that it would wait for."""
+    adapter: Any = session.connection().connection.dbapi_connection
+    if not adapter.driver_connection.is_in_transaction():
+        try:
+            adapter.await_(adapter._start_transaction())
+        except Exception as error:
+            raise ConnectionError(str(error)) from error
+    return adapter.driver_connection

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from app.db import driver
 from app.db.engine import create_engine
 from app.kit import ids
 from app.kit.errors import InvitreeError
@@ -18,7 +19,7 @@ from app.settings import Settings
 LOOKUP_CONNECTIONS, LOOKUP_PATIENCE_SECONDS = 4, 1.0
 # For events while Redis is away; opened when the first one comes.
 FALLBACK_CONNECTIONS = 3
-_SET_TENANT = text("SELECT set_config('invitree.merchant_id', :merchant_id, true)")
+_SET_TENANT = "SELECT set_config('invitree.merchant_id', $1, true)"
 
 
 class Database:
@@ -49,7 +50,7 @@ class Database:
     async def tenant(self, merchant_id: str) -> AsyncIterator[AsyncSession]:
         """A transaction that can see one merchant's rows only; the setting ends with the transaction."""
         async with _transaction(self._app) as session:
-            await session.execute(_SET_TENANT, {"merchant_id": str(ids.decode("mch", merchant_id))})
+            await driver.fetch(session, _SET_TENANT, str(ids.decode("mch", merchant_id)))
             yield session
 
     @asynccontextmanager
@@ -81,14 +82,21 @@ class Database:
 
 @asynccontextmanager
 async def _transaction(maker: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
-    kept: InvitreeError | None = None
-    async with maker() as session, session.begin():
+    """As `session.begin()` in `maker()`, which take several times as long about it."""
+    session, kept = maker(), None
+    try:
         try:
             yield session
         except InvitreeError as error:
             if not error.kept:
                 raise
             kept = error
+        await session.commit()
+    except BaseException:
+        # Whoever cancels this must not get between: the connection would be lost.
+        await asyncio.shield(asyncio.ensure_future(session.close()))
+        raise
+    session.sync_session.close()  # the connection is back by now
     if kept is not None:
         raise kept
 

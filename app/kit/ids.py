@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
+from functools import lru_cache
 from itertools import product
 from random import getrandbits
 
@@ -36,6 +37,8 @@ def encode(prefix: str, value: uuid.UUID) -> str:
     )
 
 
+# Of one order its own and its merchant's id are bound a dozen times.
+@lru_cache(4_096)
 def decode(prefix: str, text: str) -> uuid.UUID:
     """The UUID of a TypeID; ValueError unless it is well formed and has this prefix."""
     head, _, tail = text.rpartition("_")

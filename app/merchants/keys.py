@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ARRAY, LargeBinary, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.db import driver
 from app.kit import clock, crypto, ids
 from app.kit.errors import Conflict, Forbidden, Unauthorized, not_found
 from app.merchants import audit
@@ -23,6 +24,15 @@ _WHOSE = (
         or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()),
     )
 )
+
+
+# Who was let in a moment ago may still come in; with what its request was answered before, where it was.
+_CONFIRM = """
+    SELECT k.scopes, m.clock_offset_seconds, known.request_hash, known.status, known.body
+    FROM api_keys k JOIN merchants m ON m.id = k.merchant_id
+    LEFT JOIN idempotency_keys known ON known.merchant_id = k.merchant_id AND known.key = $3
+    WHERE k.merchant_id = $1 AND k.id = $2 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,24 @@ class Principal:
 
     def may(self, scope: str) -> bool:
         return "*" in self.scopes or scope in self.scopes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The answer that a request got before."""
+
+    request_hash: bytes
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A key as it is now, and what is known under the idempotency key that came with it."""
+
+    scopes: frozenset[str]
+    clock_offset_seconds: int
+    known: Known | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +109,16 @@ async def owners(session: AsyncSession, hashes: Collection[bytes]) -> dict[bytes
         hashed: Principal(merchant_id, livemode, key_id, frozenset(scopes), clock_offset_seconds)
         for hashed, merchant_id, livemode, key_id, scopes, clock_offset_seconds in rows
     }
+
+
+async def confirm(session: AsyncSession, *, principal: Principal, idempotency_key: str) -> Confirmed:
+    """Asked as the tenant. Unauthorized where the key has ended since."""
+    own, key_id = ids.decode("mch", principal.merchant_id), ids.decode("key", principal.key_id)
+    found = await driver.fetch(session, _CONFIRM, own, key_id, idempotency_key)
+    if not found:
+        raise unknown()
+    scopes, clock_offset_seconds, *known = found[0]
+    return Confirmed(frozenset(scopes), clock_offset_seconds, None if known[0] is None else Known(*known))
 
 
 def make_key(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
 from app.campaigns import queries as campaigns
-from app.campaigns.document import RuleDocument, parsed
+from app.campaigns.document import CommissionRule, copied, parsed
 from app.commissions.service import Buyer
 from app.db import driver
 from app.kit import ids
@@ -52,7 +52,8 @@ class Opening:
     the merchant bought. `has_parked`: refunds wait for the order; `has_waiting`: rewards do."""
 
     campaign: Offer
-    rule: RuleDocument
+    rule: CommissionRule
+    rule_copy: dict[str, Any]
     buyer: Buyer
     known: Known | None
     chain: Chain | None
@@ -131,7 +132,8 @@ def _opening(merchant_id: str, campaign_id: str, row: Any) -> Opening:
         fee_bps = None
     return Opening(
         campaign=Offer(merchant_id, campaign_id, *row[:9]),
-        rule=parsed(row[9]),
+        rule=parsed(row[9]).commission,
+        rule_copy=copied(row[9]),
         buyer=Buyer(merchant_id, campaign_id, ids.encode("ptc", row[10]), ids.encode("mbr", row[11]), row[12]),
         known=_known(known_id, known_hash),
         chain=None if is_replaced else _chain(row[13:20]),

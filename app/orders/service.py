@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.campaigns import budget
-from app.campaigns.document import copied
 from app.campaigns.rules import require_open
 from app.commissions import service as commissions
 from app.commissions.books import news, standing
@@ -78,7 +77,7 @@ async def buyer_of(session: AsyncSession, merchant_id: str, order: Buying) -> Pa
 
 
 async def _keep(session: AsyncSession, found: Opening, order: NewOrder, sold: Sold, now: datetime) -> OrderDetail:
-    campaign, rule = found.campaign, found.rule.commission
+    campaign, rule = found.campaign, found.rule
     wanted = order.lines_or_whole()
     plan = await commissions.plan(
         session,
@@ -95,7 +94,7 @@ async def _keep(session: AsyncSession, found: Opening, order: NewOrder, sold: So
     row.platform_fee_bps = await _fee_bps(session, found, now)
     row.platform_fee_minor = share(order.amount_minor, row.platform_fee_bps)
     lines = [_line(row, line) for line in wanted]
-    row.rule, row.explanation = copied(rule), _explanation(lines, plan.parts, campaign.rule_version)
+    row.rule, row.explanation = found.rule_copy, _explanation(lines, plan.parts, campaign.rule_version)
     earned = commissions.earned(order=row, lines=lines, parts=plan.parts, rule=rule, now=now)
     made = OrderDetail(row, lines, earned, [])
     events = outbox.rows_of(campaign.merchant_id, [*news(earned), ("order.paid", order_view(made))], at=now)

@@ -9,7 +9,7 @@ from sqlalchemy import event
 from app.resources import Resources
 from tests.factories.shops import Till
 
-MOST = 12
+MOST = 8
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The application as the server calls it: two paths are answered before the framework is asked."""
+"""The application as the server calls it: some paths are answered before the framework is asked."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from app.api.hot import description
 from app.api.hot.detour import Detour
 from app.api.hot.events import EVENTS, Events
 from app.api.hot.invite_link import INVITE_LINKS, InviteLinks
+from app.api.hot.orders import ORDERS, Orders
 from app.api.middleware import Edge
 from app.api.protocol import ShortWay
 from app.resources import Resources
 
 
 class Front(FastAPI):
-    """Describes all routes; the framework's are served behind `Edge`, ours beside it."""
+    """Describes all routes; the framework's are served behind `Edge`, ours beside it. Orders are both's."""
 
     def open(self, resources: Resources, edge: Edge) -> None:
         """Before the first request."""
         self.state.resources = resources
         self._events = Events(resources, Detour(edge, EVENTS, ("POST",)))
+        self._orders = Orders(resources, Detour(edge, ORDERS, ("POST",)), super().__call__)
         self._invite_links = InviteLinks(resources, Detour(edge, INVITE_LINKS, ("GET", "HEAD")))
 
     def short_way(self, url: bytes) -> ShortWay | None:
@@ -39,6 +41,9 @@ class Front(FastAPI):
                 return
             if path == EVENTS:
                 await self._events(scope, receive, send)
+                return
+            if path == ORDERS and scope["method"] == "POST":
+                await self._orders(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
 

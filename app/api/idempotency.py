@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.api.json_body import read_strictly
 from app.db import driver
-from app.db.writing import write_rows
+from app.db.writing import fresh, write_rows
 from app.kit import crypto, ids
 from app.kit.errors import BadRequest, Conflict, Unprocessable
 from app.merchants.keys import Known
@@ -115,7 +115,8 @@ async def lock(session: AsyncSession, claim: Claim) -> None:
 
 
 async def keep(session: AsyncSession, claim: Claim, status: int, body: bytes) -> None:
-    row = IdempotencyKey(
+    row = fresh(
+        IdempotencyKey,
         merchant_id=claim.merchant_id,
         key=claim.key,
         request_hash=claim.request_hash,

@@ -12,6 +12,8 @@ def within(
     lines: Sequence[Sequence[Part]], *, campaign: int | None, promoters: Mapping[str, int] | None
 ) -> list[list[Part]]:
     """`campaign`: left of its budget; `promoters`: left of each one's, by participant; None where there is none."""
+    if campaign is None and promoters is None:
+        return [list(parts) for parts in lines]
     promoter_left = dict(promoters or {})
     found = []
     for parts in lines:

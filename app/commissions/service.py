@@ -19,6 +19,7 @@ from app.commissions.holds import release_next as release_next
 from app.commissions.matching import Performance, level_numbers, tier_reached
 from app.commissions.rejecting import reject as reject
 from app.commissions.rules import Invitation, Part, Standing
+from app.db.writing import fresh
 from app.kit import ids
 from app.ledger import service as ledger
 from app.models import Commission, Order, OrderLine
@@ -127,7 +128,8 @@ def earned(
     """
     status, hold_until = rules.standing_at(rule, paid_at=order.paid_at, fulfilled_at=None, now=now)
     return [
-        Commission(
+        fresh(
+            Commission,
             merchant_id=order.merchant_id,
             id=ids.new("com"),
             campaign_id=order.campaign_id,

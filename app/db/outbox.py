@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db.base import Base, TenantRow
 from app.db.types import Id, Instant
-from app.db.writing import write_rows
+from app.db.writing import fresh, write_rows
 from app.kit import ids
 
 
@@ -51,7 +51,7 @@ async def emit_all(
 def rows_of(merchant_id: str, events: Sequence[tuple[str, dict[str, Any]]], *, at: datetime) -> list[OutboxEvent]:
     """As `emit_all`, for the caller to write."""
     return [
-        OutboxEvent(merchant_id=merchant_id, id=ids.new("evt"), type=type_, data=data, occurred_at=at)
+        fresh(OutboxEvent, merchant_id=merchant_id, id=ids.new("evt"), type=type_, data=data, occurred_at=at)
         for type_, data in events
     ]
 

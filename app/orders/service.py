@@ -14,7 +14,7 @@ from app.commissions.rules import Part
 from app.commissions.service import Buyer
 from app.commissions.views import part_view
 from app.db import outbox
-from app.db.writing import write_rows
+from app.db.writing import fresh, write_rows
 from app.kit import ids
 from app.kit.errors import not_found
 from app.kit.money import share
@@ -116,7 +116,8 @@ async def _fee_bps(session: AsyncSession, found: Opening, now: datetime) -> int:
 
 
 def _row(campaign: Offer, buyer: Buyer, order: NewOrder, sold: Sold, now: datetime) -> Order:
-    return Order(
+    return fresh(
+        Order,
         merchant_id=campaign.merchant_id,
         id=sold.order_id,
         campaign_id=campaign.id,
@@ -140,7 +141,8 @@ def _row(campaign: Offer, buyer: Buyer, order: NewOrder, sold: Sold, now: dateti
 
 
 def _line(order: Order, line: NewLine) -> OrderLine:
-    return OrderLine(
+    return fresh(
+        OrderLine,
         merchant_id=order.merchant_id,
         id=ids.new("lin"),
         order_id=order.id,

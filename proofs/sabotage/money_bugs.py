@@ -59,12 +59,6 @@ def _() -> None:
     """The order's own id is not looked for: sent again it is another order."""
     seen: set[str] = set()
 
-    def unknown(by_external_id: Any) -> Any:
-        async def patched(*args: Any, lock: bool = False, **given: Any) -> Any:
-            return await by_external_id(*args, lock=lock, **given) if lock else None
-
-        return patched
-
     def renamed(row_of: Any) -> Any:
         def patched(*args: Any, **given: Any) -> Any:
             row = row_of(*args, **given)
@@ -75,7 +69,7 @@ def _() -> None:
 
         return patched
 
-    _instead("app.orders.queries:by_external_id", unknown)
+    _instead("app.orders.opening:_known", lambda _known: lambda *_: None)
     _instead("app.orders.service:_row", renamed)
 
 

@@ -114,7 +114,7 @@ class Events:
         """An answer for each event, and whether they are live ones."""
         principal = await self._keys.find(headers.get(b"authorization"))
         require_scope(principal, "write")
-        body = await _body(receive, headers)
+        body = await read_body(receive, headers)
         if len(body) > LARGE:
             async with self._turn:
                 await asyncio.sleep(0)
@@ -125,7 +125,7 @@ class Events:
         return answers, principal.livemode
 
 
-async def _body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
+async def read_body(receive: Receive, headers: Mapping[bytes, bytes]) -> bytes:
     incoming = Incoming(receive, MAX_BODY)
     incoming.check_length(headers.get(b"content-length"))
     parts = []

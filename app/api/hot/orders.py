@@ -18,8 +18,9 @@ from app.api import idempotency, json_body
 from app.api.deps import require_scope
 from app.api.errors import translate
 from app.api.hot.detour import Detour, Route
+from app.api.hot.events import read_body
 from app.api.hot.keys import KeyCache
-from app.api.middleware import MAX_BODY, Edge, Incoming
+from app.api.middleware import Edge
 from app.api.v1.orders import OrderIn, OrderOut
 from app.kit import logging
 from app.kit.errors import InvitreeError
@@ -59,16 +60,14 @@ class Orders:
         if head is None:
             await self._usual(scope, receive, send)
             return
-        incoming = Incoming(receive, MAX_BODY)
         try:
-            message = await incoming.receive()
+            body = await read_body(receive, dict(scope["headers"]))
         except Exception as error:  # noqa: BLE001 - it is told and logged there
             await self._detour.refuse(error, scope, receive, send)
             return
-        body = message.get("body", b"")
-        order = read(body) if incoming.is_whole else None
+        order = read(body)
         if order is None:
-            await self._usual(scope, _from(message, receive), send)
+            await self._usual(scope, _again(body, receive), send)
             return
         edge = self._detour.edge
         record = partial(self._record, head, body, order)
@@ -147,9 +146,9 @@ def read(body: bytes) -> OrderIn | None:
         return None
 
 
-def _from(message: Message, receive: Receive) -> Receive:
-    """As if this message had not been received yet."""
-    messages = [message]
+def _again(body: bytes, receive: Receive) -> Receive:
+    """As if it had not been received yet."""
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
         return messages.pop() if messages else await receive()

@@ -25,7 +25,8 @@ async def test_the_button_says_why_it_cannot_be_pressed_and_what_it_costs(
         campaign, user = await make_campaign(session, own), await make_user(session, own)
         agreed = Terms(500, 20, 60, "payee")
         await terms.change(session, merchant_id=own, actor_id=user, terms=agreed, now=NOW)
-    made = await api.post(f"/v1/campaigns/{campaign.id}/participants", json={"member": {"phone": phone}})
+    member = {"phone": phone, "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"}
+    made = await api.post(f"/v1/campaigns/{campaign.id}/participants", json={"member": member})
     await page.goto(f"{site}/h5/c/{campaign.id}/sign-in")
     await page.locator("input[name=phone]").fill(phone)
     await page.locator("button").first.click()
@@ -43,6 +44,10 @@ async def test_the_button_says_why_it_cannot_be_pressed_and_what_it_costs(
     await page.locator("#account").fill("zhang@example.com")
     await page.locator("#real_name").fill("张小明")
     await page.get_by_role("button", name="保存账号").click()
+    await page.get_by_text("z***@example.com").wait_for()
+    await page.locator("#wechat_name").fill("张小明")
+    await page.get_by_role("button", name="用我的微信收款").click()
+    await page.get_by_text("****eS6o 张**").wait_for()
     async with resources.db.tenant(own) as session:
         await make_commission(session, await session.get_one(Participant, (own, made.json()["id"])), 1_770)
     await page.reload()

@@ -64,7 +64,7 @@ async def test_from_the_account_to_the_settled_batch(
     (row,) = csv.DictReader(io.StringIO(exported[0].text, newline=""))
     assert (row["amount"], row["account"], row["real_name"]) == ("17.70", "'6222021234567890123", "张小明")
     file = f"payout_id,status,external_id,reason,paid_at\n{row['payout_id']},paid,BANK1,,\npay_x,paid,,,\n"
-    form = {"files": {"file": ("r.csv", file)}, "data": {"user_id": people["finance"]}}
+    form: dict[str, Any] = {"files": {"file": ("r.csv", file)}, "data": {"user_id": people["finance"]}}
     done = await api.post(f"{path}/results", **form, headers={"Idempotency-Key": "results-1"})
     assert done.json()["batch"]["status"] == "settled"
     assert [(fault["line"], fault["code"]) for fault in done.json()["refused"]] == [(3, "payout_id_invalid")]

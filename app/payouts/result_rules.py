@@ -58,15 +58,8 @@ def judge(file: ResultFile, facts: Facts, *, now: datetime) -> Verdict:
             verdict.refused += [_fault(row, "rows_contradict", detail) for row in rows]
             continue
         first = _the_one(verdict, rows, facts)
-        if first is None:
-            continue
-        fault = _changed(first, facts) or _contrary(first, facts, claims, now)
-        if fault is not None:
-            verdict.refused.append(fault)
-        elif facts.payouts[payout_id].status in SETTLED:
-            verdict.unchanged.append(first)
-        else:
-            verdict.apply.append(first)
+        if first is not None:
+            _compare(verdict, first, facts, claims, now)
     verdict.refused.sort(key=lambda fault: fault.line)
     return verdict
 
@@ -93,6 +86,16 @@ def _the_one(verdict: Verdict, rows: Sequence[ResultRow], facts: Facts) -> Resul
     detail = f"the same as line {first.line}, which was read"
     verdict.refused += [_fault(row, "row_duplicate", detail) for row in rows[1:]]
     return first
+
+
+def _compare(verdict: Verdict, row: ResultRow, facts: Facts, claims: Mapping[str, set[str]], now: datetime) -> None:
+    fault = _changed(row, facts) or _contrary(row, facts, claims, now)
+    if fault is not None:
+        verdict.refused.append(fault)
+    elif facts.payouts[row.payout_id].status in SETTLED:
+        verdict.unchanged.append(row)
+    else:
+        verdict.apply.append(row)
 
 
 def _changed(row: ResultRow, facts: Facts) -> Fault | None:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
 from app.kit import logging
+from app.kit.outages import Outages
 from app.tracking import metrics
 from app.tracking.hits import Hit
 
@@ -61,7 +62,7 @@ class Batcher:
         self._record = record
         self._waiting: deque[_Batch] = deque()
         self._senders: set[asyncio.Task[None]] = set()
-        self._was_refused = False
+        self._was_refused, self._outages = False, Outages()
 
     def put(self, hits: Sequence[Hit], tell: Tell) -> None:
         """Hand in what is to be recorded; `tell` is called when that is done, or given up."""
@@ -134,10 +135,13 @@ class Batcher:
         try:
             new = await self._record(hits)
         except Exception:  # whatever it was: those who wait must hear of it, and the next batch must leave
-            log.exception("batch_not_recorded", events=len(hits))
             self._was_refused = True
+            if self._outages.is_news("stores"):
+                log.exception("batch_not_recorded", events=len(hits))
             return None
         self._was_refused = False
+        if (seconds := self._outages.ended("stores")) is not None:
+            log.info("batches_recorded_again", after_seconds=round(seconds, 1))
         return new
 
 

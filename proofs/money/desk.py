@@ -87,19 +87,23 @@ class Desk:
         async with self.resources.db.tenant(self.merchant_id) as session:
             return (await fulfilment.fulfil(session, **self._own, order_id=order.id, fulfilled_at=at)).order
 
-    async def reject(self, name: str, line: str, level: int) -> Commission:
+    async def commissions(self, name: str, line: str, level: int) -> Sequence[Commission]:
+        """The one that was earned, and what takes it back."""
+        wanted = (
+            select(Commission)
+            .join(Order, Order.id == Commission.order_id)
+            .join(OrderLine, OrderLine.id == Commission.line_id)
+            .where(Order.external_order_id == name, OrderLine.external_line_id == line, Commission.level == level)
+        )
         async with self.resources.db.tenant(self.merchant_id) as session:
-            wanted = (
-                select(Commission.id)
-                .join(Order, Order.id == Commission.order_id)
-                .join(OrderLine, OrderLine.id == Commission.line_id)
-                .where(Order.external_order_id == name, OrderLine.external_line_id == line)
-                .where(Commission.level == level, Commission.reverses_id.is_(None))
-            )
-            found = await session.scalar(wanted)
-            if found is None:
-                raise not_found("commission")
-            return await reject(session, **self._own, commission_id=found, reason="looks odd", actor=self.maker)
+            return (await session.scalars(wanted.order_by(Commission.id))).all()
+
+    async def reject(self, name: str, line: str, level: int) -> Commission:
+        found = [row.id for row in await self.commissions(name, line, level) if row.reverses_id is None]
+        if not found:
+            raise not_found("commission")
+        async with self.resources.db.tenant(self.merchant_id) as session:
+            return await reject(session, **self._own, commission_id=found[0], reason="looks odd", actor=self.maker)
 
     async def agree(self, agreed: Terms) -> None:
         async with self.resources.db.tenant(self.merchant_id) as session:

@@ -8,7 +8,7 @@ from typing import Any
 import hiredis
 from redis.asyncio.connection import DefaultParser
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 
 
 class Lane:
@@ -25,6 +25,8 @@ class Lane:
         if wire is None or wire.is_closed:
             wire = self._wire = await self._open()
         reply = await wire.ask(packed)
+        if isinstance(reply, ReadOnlyError):
+            wire.hang_up()  # no longer the master: who has its name now is found by connecting anew
         if isinstance(reply, RedisError):
             raise reply
         return reply
@@ -35,6 +37,8 @@ class Lane:
         else:
             await self._connection.disconnect(nowait=True)
             await self._connection.connect()
+            if await self._connection.can_read():
+                raise RedisConnectionError("Redis hung up behind the handshake.")
         return _Wire(self._connection._writer.transport)  # there is no other way to it
 
 
@@ -54,7 +58,7 @@ class _Wire(asyncio.Protocol):
             self._transport.write(packed)
             return await self._reply
         except BaseException:
-            self._hang_up()
+            self.hang_up()
             raise
         finally:
             self._reply = None
@@ -62,9 +66,11 @@ class _Wire(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
+            if isinstance(reply, hiredis.PushNotification):
+                continue
             if self._reply is None or self._reply.done():
                 # Nobody asked: the next one would take it for the answer.
-                self._hang_up()
+                self.hang_up()
                 return
             self._reply.set_result(reply)
 
@@ -75,6 +81,6 @@ class _Wire(asyncio.Protocol):
         # So that redis-py, too, knows it to be closed.
         self._streams.connection_lost(exc)
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         self.is_closed = True
         self._transport.abort()

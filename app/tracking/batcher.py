@@ -8,6 +8,7 @@ again. So a batch that has enough is closed as long as a lane is free, and what 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
@@ -22,8 +23,9 @@ LANES = 3
 # A batch costs Redis' answer and some of our time however small it is: as long as every turn of the loop brings further
 # events, one that is not worth it waits.
 WORTH_SENDING, ENOUGH = 16, 32
-# With both stores silent no more of them wait: each takes seconds then, and whoever comes must not wait for all.
-MOST_BATCHES = 64
+# No more of them wait while no store takes any, or the stores are too slow for what comes: whoever waits longer than
+# callers do is recorded for nobody.
+MOST_BATCHES, LONGEST_SECONDS = 64, 2.0
 # Among large deliveries a click goes with one of the batches that leave next, which keep room for so many.
 FEW, ROOM_FOR_FEW = 4, 250
 
@@ -40,9 +42,10 @@ class NotRecordedError(Exception):
 
 
 class _Batch:
-    __slots__ = ("callers", "hits")
+    __slots__ = ("began", "callers", "hits")
 
     def __init__(self) -> None:
+        self.began = time.monotonic()
         self.hits: list[Hit] = []
         self.callers: list[tuple[int, int, Tell]] = []
 
@@ -90,7 +93,7 @@ class Batcher:
             await asyncio.wait(self._senders)
 
     def _room_for(self, events: int) -> _Batch | None:
-        """The batch that gathers; another one where these would be too many. None where no store takes any."""
+        """The batch that gathers; another one where these would be too many. None where stores lag behind."""
         if events <= FEW and len(self._waiting) > LANES:
             for batch in islice(self._waiting, LANES):
                 if len(batch.hits) < MOST_EVENTS + ROOM_FOR_FEW:
@@ -98,7 +101,7 @@ class Batcher:
         has_lane = len(self._senders) < LANES
         if self._waiting and len(self._waiting[-1].hits) + events <= (ENOUGH if has_lane else MOST_EVENTS):
             return self._waiting[-1]
-        if self._was_refused and len(self._waiting) >= MOST_BATCHES:
+        if len(self._waiting) >= MOST_BATCHES and (self._was_refused or self._has_waited_long()):
             return None
         batch = _Batch()
         self._waiting.append(batch)
@@ -107,6 +110,9 @@ class Batcher:
             self._senders.add(sender)
             sender.add_done_callback(self._has_ended)
         return batch
+
+    def _has_waited_long(self) -> bool:
+        return time.monotonic() - self._waiting[0].began > LONGEST_SECONDS
 
     async def _send_all(self) -> None:
         """One lane, as long as somebody waits."""

@@ -38,6 +38,8 @@ class Recorder:
         self._probe: asyncio.Task[None] | None = None
         self._pause, self._used_again_at = PROBE_SECONDS, 0.0
         self._postgres_again_at = 0.0
+        # The batches of all shards share a few connections, and the one before must not use up the next one's time.
+        self._postgres_turn = asyncio.Lock()
         metrics.BREAKER_OPEN.labels(shard).set(0)
 
     @property
@@ -46,18 +48,19 @@ class Recorder:
 
     async def record(self, hits: Sequence[Hit]) -> list[bool]:
         """For each hit whether it was new, when one of the stores has them all."""
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.monotonic()
         if not self.bypasses_redis:
             try:
                 async with asyncio.timeout(REDIS_SECONDS):
                     new = await self._to_redis(hits)
             except Exception as error:  # noqa: BLE001 - it may answer anything: what it does not take goes on to Postgres
-                self._bypass(error)
+                self._bypass(error, began)
             else:
                 _IN_REDIS.observe(time.perf_counter() - started)
                 return new
             started = time.perf_counter()
-        new = await self._to_postgres(hits)
+        async with self._postgres_turn:
+            new = await self._to_postgres(hits)
         _IN_POSTGRES.observe(time.perf_counter() - started)
         return new
 
@@ -96,9 +99,10 @@ class Recorder:
             log.warning("batch_sent_again", store="postgres", error=repr(error))
             return await fallback.record(self._db, hits)
 
-    def _bypass(self, error: Exception) -> None:
-        if self.bypasses_redis:
-            return  # since a batch that was on its way beside this one
+    def _bypass(self, error: Exception, began: float) -> None:
+        """`began`: when the batch left. Those that left with one that failed before say nothing new."""
+        if self.bypasses_redis or began < self._used_again_at:
+            return
         log.warning("redis_bypassed", shard=self._shard, error=repr(error))
         metrics.BREAKER_OPEN.labels(self._shard).set(1)
         metrics.BYPASSES.labels(self._shard).inc()

@@ -140,6 +140,24 @@ async def test_a_store_that_is_only_slow_refuses_nobody(monkeypatch: pytest.Monk
     assert [len(answer) for answer in await asyncio.gather(*waiting)] == [MOST_EVENTS] * 20
 
 
+async def test_where_the_store_is_too_slow_for_what_comes_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store()
+    store.open.clear()
+    batcher = Batcher(store.record)
+    full = [hit(2)] * MOST_EVENTS
+    taken = [asyncio.create_task(batcher.add(full)) for _ in range(LANES)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    taken += [asyncio.create_task(batcher.add(full)) for _ in range(2)]
+    await asyncio.sleep(0)
+    monkeypatch.setattr(batching, "MOST_BATCHES", 2)
+    monkeypatch.setattr(batching, "LONGEST_SECONDS", 0.0)
+    with pytest.raises(NotRecordedError):
+        await batcher.add(full)
+    store.open.set()
+    assert [len(answer) for answer in await asyncio.gather(*taken)] == [MOST_EVENTS] * (LANES + 2)
+
+
 async def test_a_click_does_not_wait_for_the_deliveries_before_it() -> None:
     store = Store()
     store.open.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -255,12 +256,12 @@ async def test_the_pause_grows_while_redis_takes_probes_but_no_batch(
     breaker = recorder_on(resources, resources.redis, link)
     pauses = []
     for _ in range(7):
-        breaker._bypass(ResponseError())
+        breaker._bypass(ResponseError(), began=math.inf)
         pauses.append(breaker._pause)
         await breaker.close()
         breaker._used_again_at = time.monotonic()
     assert pauses == [0.02 * 2 ** min(n, 5) for n in range(7)]
     breaker._used_again_at -= recorder.STEADY_SECONDS + 1
-    breaker._bypass(ResponseError())
+    breaker._bypass(ResponseError(), began=math.inf)
     assert breaker._pause == recorder.PROBE_SECONDS
     await breaker.close()

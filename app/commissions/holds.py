@@ -31,13 +31,14 @@ _TRY_TURN = text(f"""
 """)
 _WAIT_TURN = text(f"SELECT pg_advisory_xact_lock({_TURN})")
 
-# What is still held, now that its members' accounts are locked: rows, one movement, and a leg for each account.
+# What is still held, now that its members' accounts are locked: rows, one movement, and a leg for each account. Members
+# are looked up in a hash: once a plan is kept for any parameters, `= ANY` would compare each row with all of them.
 _RELEASE = (
     text("""
     WITH due AS MATERIALIZED (
         SELECT hold_until, commission_id FROM commission_holds
         WHERE merchant_id = :merchant_id AND hold_until <= :now AND currency = :currency
-              AND member_id = ANY (:members)
+              AND (member_id IN (SELECT unnest(:members))) IS TRUE
         ORDER BY hold_until, commission_id LIMIT :most),
     ended AS (
         DELETE FROM commission_holds h USING due

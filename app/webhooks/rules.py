@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from urllib.parse import urlsplit
+
+import httpx
 
 from app.kit import addresses
 from app.kit.errors import FieldError, Unprocessable
@@ -57,11 +58,14 @@ def check_url(url: str, *, development: bool) -> None:
 
 def _fault(url: str, *, development: bool) -> str | None:
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
+        # As each delivery reads it: other readers overlook what this one refuses.
+        parts = httpx.URL(url)
+        host = parts.host
+    except (httpx.InvalidURL, ValueError):
         return "The url cannot be read."
-    if not host or parts.username is not None or parts.password is not None or parts.fragment:
+    if parts.port is not None and not 0 < parts.port < 65_536:
+        return "The url has a port that there is not."
+    if not host or parts.userinfo or parts.fragment:
         return "The url needs a host, and no user, password or fragment."
     address = addresses.literal(host)
     loopback = host == "localhost" or (address is not None and address.is_loopback)

@@ -36,6 +36,6 @@ async def post(
             )
             answer = await client.send(request, stream=True)
             await answer.aclose()
-    except (httpx.HTTPError, OSError, outward.AddressRefused, ValueError) as error:
+    except (httpx.HTTPError, OSError, outward.AddressRefused, httpx.InvalidURL, ValueError) as error:
         return Outcome(error=f"{type(error).__name__}: {error}"[:300])
     return Outcome(status=answer.status_code)

@@ -6,10 +6,12 @@ import asyncio
 
 import httpx
 
+from app.kit import logging
 from app.resources import Resources
 from app.webhooks import deliveries, sending
-from app.webhooks.deliveries import Attempt
+from app.webhooks.deliveries import Attempt, Outcome
 
+log = logging.get(__name__)
 EVENTS_AT_ONCE = 500
 CALLS_AT_ONCE = 50
 # Longer than the slowest call, so that a claim runs out only where its worker died.
@@ -33,6 +35,10 @@ async def deliver(resources: Resources) -> int:
 
 async def _deliver_one(resources: Resources, client: httpx.AsyncClient, attempt: Attempt) -> None:
     development = resources.settings.environment == "development"
-    outcome = await sending.post(client, attempt, development=development)
+    try:
+        outcome = await sending.post(client, attempt, development=development)
+    except Exception as error:  # nobody else's delivery waits for what one merchant's does
+        log.exception("webhook_faulty", merchant_id=attempt.merchant_id, delivery_id=attempt.delivery_id)
+        outcome = Outcome(error=type(error).__name__)
     async with resources.db.system() as session:
         await deliveries.record(session, attempt=attempt, outcome=outcome)

@@ -6,18 +6,20 @@ import asyncio
 import ipaddress
 import json
 from datetime import timedelta
+from typing import Any
 
 import httpx
+import pytest
 from sqlalchemy import func, select, update
 from standardwebhooks.webhooks import Webhook
 
 from app.db import outbox
 from app.db.outbox import OutboxEvent
-from app.kit import clock
+from app.kit import clock, ids
 from app.kit.addresses import Address
-from app.models import WebhookDelivery
+from app.models import WebhookDelivery, WebhookEndpoint
 from app.resources import Resources
-from app.webhooks import deliveries, rules, sending
+from app.webhooks import deliveries, rules, sending, signing
 from app.worker import webhooks as worker
 from tests.factories import MerchantFixture
 from tests.webhooks.conftest import Receiver
@@ -189,6 +191,34 @@ async def test_an_endpoint_that_is_gone_is_called_no_more(
     assert len(receiver.calls) == 1
     refused = await api.post(f"/v1/webhook-deliveries/{delivery.id}/resend")
     assert (refused.status_code, refused.json()["code"]) == (409, "webhook_endpoint_disabled")
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "told"),
+    [({"url": "https://0\r"}, "InvalidURL: "), ({"secret": "whsec_=="}, "EmptyWebhookSecretError")],
+    ids=["the address", "the secret"],
+)
+async def test_an_endpoint_that_cannot_be_called_holds_nobody_up(
+    api: httpx.AsyncClient,
+    merchant: MerchantFixture,
+    resources: Resources,
+    receiver: Receiver,
+    spoilt: dict[str, str],
+    told: str,
+) -> None:
+    await subscribe(api, receiver)
+    async with resources.db.tenant(merchant.test_id) as session:
+        fields: dict[str, Any] = {"url": receiver.url(), "secret": signing.new_secret(), "types": ["*"]} | spoilt
+        broken = WebhookEndpoint(merchant_id=merchant.test_id, id=ids.new("whe"), **fields)
+        session.add(broken)
+    event_id = await emit(resources, merchant.test_id)
+    await drain(resources)
+    assert [call.headers["webhook-id"] for call in receiver.calls] == [event_id]
+    async with resources.db.system() as session:
+        mine = select(WebhookDelivery).where(WebhookDelivery.event_id == event_id)
+        delivery = (await session.scalars(mine.where(WebhookDelivery.endpoint_id == broken.id))).one()
+    assert (delivery.status, delivery.attempts) == ("pending", 1)
+    assert str(delivery.last_error).startswith(told)
 
 
 async def test_a_name_that_leads_into_a_private_network_is_not_called(receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""A checkout from opening to its end: paid, failed or expired. Lock order: the checkout, then its campaign."""
+"""A checkout from opening to its end: paid, failed or expired. Lock order: the checkout, its payment, its campaign."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.kit.errors import Conflict, NotFound, Unprocessable, not_found
 from app.ledger import funds
 from app.models import Campaign, Checkout, Participant
 from app.orders import checkout_rules as rules
-from app.orders import paying_back, service
+from app.orders import locks, paying_back, service
 from app.orders.checkout_rules import Purpose
 from app.orders.providers.protocol import Kind, Notice
 from app.orders.rules import WHOLE, NewLine, NewOrder
@@ -132,6 +132,8 @@ async def settle(session: AsyncSession, *, notice: Notice, now: datetime) -> Che
 
 async def _require_own_payment(session: AsyncSession, checkout: Checkout, notice: Notice) -> None:
     """One payment pays for one checkout."""
+    own = {"merchant_id": checkout.merchant_id, "provider": checkout.provider}
+    await locks.hold_payment(session, **own, external_id=notice.external_id or "")
     others = select(
         exists().where(
             Checkout.merchant_id == checkout.merchant_id,

@@ -23,6 +23,7 @@ from app.models import IdempotencyKey
 
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock($1)"
 _KNOWN = "SELECT request_hash, status, body FROM idempotency_keys WHERE merchant_id = $1 AND key = $2"
+MOST_CHARACTERS = 255
 SECRET_FIELDS = frozenset({"secret_key", "test_secret_key", "secret", "sandbox_code"})
 
 
@@ -71,7 +72,9 @@ async def claim(session: AsyncSession, request: Request, merchant_id: str) -> No
     if key is None or request.method != "POST":
         return
     if not is_key(key):
-        raise BadRequest("idempotency_key_invalid", "Idempotency-Key is 1 to 255 printable ASCII characters.")
+        raise BadRequest(
+            "idempotency_key_invalid", f"Idempotency-Key is 1 to {MOST_CHARACTERS} printable ASCII characters."
+        )
     body = _without_boundary(request, request.state.raw_body)
     mine = Claim(merchant_id, key, hash_of(request.url.path, body))
     await lock(session, mine)
@@ -81,7 +84,7 @@ async def claim(session: AsyncSession, request: Request, merchant_id: str) -> No
 
 
 def is_key(text: str) -> bool:
-    return 1 <= len(text) <= 255 and text.isascii() and text.isprintable()
+    return 1 <= len(text) <= MOST_CHARACTERS and text.isascii() and text.isprintable()
 
 
 def hash_of(path: str, body: bytes) -> bytes:

@@ -7,12 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 from fastapi import FastAPI
 
 from app.api.schemas import Body
 from app.cli.openapi import COMMITTED, describe
 
 ROOT = Path(__file__).resolve().parents[2]
+WILD_KEY = {"Idempotency-Key": "x" * 256}
+# Events have ids of their own, providers repeat themselves, and a preview changes nothing.
+WITHOUT_KEYS = {
+    "/v1/events",
+    "/v1/payment-notifications/{kind}/{merchant_id}",
+    "/v1/poster-templates/{template_id}/preview",
+}
 
 
 def bodies(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,3 +73,28 @@ def body_models(parent: type[Body]) -> Iterator[type[Body]]:
     for model in parent.__subclasses__():
         yield model
         yield from body_models(model)
+
+
+def posts(description: dict[str, Any]) -> Iterator[tuple[str, bool | None]]:
+    """The address of each, and whether it wants an Idempotency-Key; None where it takes none."""
+    for path, operations in description["paths"].items():
+        if path.startswith("/v1/") and "post" in operations:
+            named = [each for each in operations["post"].get("parameters", []) if each["name"] == "Idempotency-Key"]
+            yield path, named[0]["required"] if named else None
+
+
+async def code_of(api: httpx.AsyncClient, path: str, **headers: str) -> str | None:
+    answer = await api.post(path, json={}, headers=headers)
+    code: str | None = answer.json().get("code") if isinstance(answer.json(), dict) else None
+    return code
+
+
+async def test_idempotency_keys_are_shown_where_they_are_taken(app: FastAPI, api: httpx.AsyncClient) -> None:
+    """A key that cannot be one is refused wherever keys are looked at, before anything else is."""
+    described = dict(posts(app.openapi()))
+    taken = [path for path in described if await code_of(api, path, **WILD_KEY) == "idempotency_key_invalid"]
+    assert taken == [path for path, wanted in described.items() if wanted is not None]
+    required = [path for path in described if await code_of(api, path) == "idempotency_key_missing"]
+    assert required == [path for path, wanted in described.items() if wanted]
+    assert len(required) > 15
+    assert {path for path, wanted in described.items() if wanted is None} == WITHOUT_KEYS

@@ -97,6 +97,7 @@ class WechatPayFake:
         assert own == (self.settings.mch_id, self.settings.app_id)
         assert re.fullmatch(r"[0-9A-Za-z_\-|*]{6,32}", wanted["out_trade_no"])
         assert urlsplit(wanted["notify_url"]).query == ""
+        assert 1 <= len(wanted["description"].encode()) <= 127
         assert wanted["time_expire"].endswith("+08:00")
         self.trades.setdefault(wanted["out_trade_no"], wanted | {"trade_state": "NOTPAY"})
         if path.endswith("jsapi"):
@@ -143,6 +144,10 @@ class WechatPayFake:
         names = ("out_trade_no", "mchid", "appid", "trade_state", "transaction_id", "success_time")
         shown = {name: self.trades[key][name] for name in names if name in self.trades[key]}
         amount = self.trades[key]["amount"]
+        if "success_time" not in shown:
+            # As it really answers: of what nobody has paid yet it tells no currency.
+            amount = {"payer_currency": "CNY", "total": amount["total"]}
+            return shown | {"amount": amount, "promotion_detail": [], "scene_info": {"device_id": ""}}
         return shown | {"amount": amount | {"payer_total": amount["total"] - 1, "payer_currency": "CNY"}}
 
     def notification(self, key: str, **changes: Any) -> tuple[dict[str, str], bytes]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 
 from app.kit import clock
 from app.kit.errors import Conflict
@@ -16,9 +15,8 @@ from app.orders import notices
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.checkouts import Desk, notify, told
+from tests.factories.locks import until_blocked
 from tests.factories.shops import open_shop
-
-WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
 
 
 async def test_two_hundred_buyers_share_fifty_pieces(resources: Resources, merchant: MerchantFixture) -> None:
@@ -69,9 +67,7 @@ async def test_one_payment_told_of_two_checkouts_at_once_pays_for_one(
         notice = told(desk.merchant_id, first.id, **one)
         await notices.take(session, notice=notice, told_by="notification", now=clock.utcnow())
         other = asyncio.create_task(desk.hear(second, **one))
-        async with asyncio.timeout(10):
-            while not await session.scalar(WAITING):
-                pass
+        await until_blocked(resources, other)
     with pytest.raises(Conflict) as refused:
         await other
     assert refused.value.code == "payment_used"

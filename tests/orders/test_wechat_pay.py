@@ -12,19 +12,21 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from app.kit import clock, ids
+from app.kit import clock, ids, outward
 from app.kit.errors import Unauthorized, Unavailable
 from app.models import Checkout
+from app.orders import checkout as checkouts
 from app.orders import paying, selling
 from app.orders.providers.protocol import Payback, Payment, payment_key
-from app.orders.providers.wechat import WechatPay
+from app.orders.providers.wechat import LONGEST_TITLE, WechatPay
 from app.orders.selling import Wish
 from app.resources import Resources
+from app.worker import checkouts as worker
 from tests.factories import MerchantFixture
 from tests.factories.locks import until_blocked
 from tests.factories.rsa_keys import key_pair
 from tests.factories.shops import make_shop
-from tests.factories.wechat_pay import WechatPayFake, wechat_pay_settings
+from tests.factories.wechat_pay import WechatPayFake, by_wechat, save_wechat_pay, wechat_pay_settings
 
 MERCHANT = ids.new("mch")
 
@@ -72,6 +74,17 @@ async def test_in_a_browser_the_page_leads_to_wechat_and_back(pay: WechatPay) ->
     assert start.url.endswith("&redirect_url=https%3A%2F%2Ft.invitree.cn%2Fh5%2Fpay%2Fx")
 
 
+@pytest.mark.parametrize("title", ["年度会员" * 30, "a" * 127 + "é", "x" * 126 + "会员", "🌸" * 120])
+async def test_a_title_is_cut_by_bytes_and_never_within_a_character(
+    pay: WechatPay, fake: WechatPayFake, title: str
+) -> None:
+    wanted = payment(title=title)
+    await pay.start(wanted, "h5")
+    told = fake.trades[wanted.key]["description"]
+    assert title.startswith(told)
+    assert len(told.encode()) > LONGEST_TITLE - 4
+
+
 async def test_what_became_of_a_payment_is_asked(pay: WechatPay, fake: WechatPayFake) -> None:
     wanted = payment()
     assert (await pay.query(wanted.key)).state == "not_found"
@@ -92,6 +105,25 @@ async def test_what_is_closed_is_not_paid_any_more(pay: WechatPay, fake: WechatP
     await pay.close(open_.key)
     await pay.close(paid.key)
     assert [(await pay.query(one.key)).state for one in (open_, paid)] == ["closed", "paid"]
+
+
+async def test_what_nobody_paid_is_closed_at_its_end_and_asked_after_no_more(
+    resources: Resources, merchant: MerchantFixture, live_api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = WechatPayFake()
+    await save_wechat_pay(live_api, fake)
+    checkout = await by_wechat(resources, merchant)
+    key = fake.begun(checkout)
+    monkeypatch.setattr(outward, "new_client", lambda _: fake.client())
+    async with resources.db.tenant(merchant.live_id) as session:
+        held = await checkouts.hold(session, merchant_id=merchant.live_id, checkout_id=checkout.id)
+        held.way, held.started_at = "h5", held.created_at
+        held.expires_at = held.due_at = clock.utcnow()
+    while await worker.follow_checkouts(resources):
+        pass
+    async with resources.db.tenant(merchant.live_id) as session:
+        seen = await checkouts.get(session, merchant_id=merchant.live_id, checkout_id=checkout.id)
+    assert (seen.status, seen.due_at, fake.trades[key]["trade_state"]) == ("expired", None, "CLOSED")
 
 
 async def test_a_refund_is_asked_for_until_it_is_there(pay: WechatPay, fake: WechatPayFake) -> None:

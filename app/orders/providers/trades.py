@@ -15,8 +15,10 @@ BIGGEST = 2**63 - 1  # that Postgres keeps
 
 
 class Amount(msgspec.Struct):
-    total: Annotated[int, msgspec.Meta(ge=0, le=BIGGEST)]
-    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
+    """Of what nobody has paid, WeChat Pay tells no currency."""
+
+    total: Annotated[int, msgspec.Meta(ge=0, le=BIGGEST)] | None = None
+    currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
 
 
 class Trade(msgspec.Struct):
@@ -38,8 +40,8 @@ def read(
         paid_at = told.success_time and told.success_time.astimezone(UTC)
     except (msgspec.ValidationError, OverflowError, UnicodeError) as fault:
         raise unreadable(str(fault)) from None
-    state = states.get(told.trade_state, "unknown")
-    if state == "paid" and None in (told.amount, told.transaction_id, paid_at):
+    state, amount = states.get(told.trade_state, "unknown"), told.amount or Amount()
+    if state == "paid" and None in (amount.total, amount.currency, told.transaction_id, paid_at):
         raise unreadable("It tells of a payment without its amount, number or time.")
     return Notice(
         provider,
@@ -47,8 +49,8 @@ def read(
         told.out_trade_no,
         state,
         external_id=told.transaction_id,
-        amount_minor=told.amount.total if told.amount else None,
-        currency=told.amount.currency if told.amount else None,
+        amount_minor=amount.total,
+        currency=amount.currency,
         paid_at=paid_at,
         is_ours=is_ours,
     )

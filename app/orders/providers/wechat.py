@@ -24,7 +24,7 @@ from app.orders.providers.protocol import Notice, Payback, Payment, RefundState,
 from app.orders.providers.signatures import is_fresh, refused
 
 OK, NOT_FOUND = 200, 404
-LONGEST_TITLE = 127
+LONGEST_TITLE = 127  # bytes of UTF-8, as it counts all texts
 _STATES: dict[str, State] = {
     "SUCCESS": "paid",
     "REFUND": "closed",
@@ -47,7 +47,7 @@ class WechatPay:
     async def start(self, payment: Payment, way: Way) -> Start:
         """Unavailable `payment_provider_refused` where WeChat Pay does not take it."""
         given: dict[str, Any] = {
-            "description": payment.title[:LONGEST_TITLE],
+            "description": _cut(payment.title, LONGEST_TITLE),
             "out_trade_no": payment.key,
             "amount": {"total": payment.amount_minor, "currency": payment.currency},
             "time_expire": clock.shanghai(payment.expires_at).isoformat(timespec="seconds"),
@@ -136,3 +136,7 @@ class WechatPay:
         # It would open a client of its own for each call, which reads proxies from the environment.
         found._core._client = self.client
         return found
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore")

@@ -15,7 +15,7 @@ from app.kit import logging
 from app.tracking import bulk, metrics, positions, rules, set_aside, store
 from app.tracking.hits import Hit
 from app.tracking.keys import Keys, shard_of
-from app.tracking.pieces import Ahead, Piece
+from app.tracking.pieces import Piece
 from app.tracking.positions import Position
 from app.tracking.stream import START, Entry
 
@@ -27,44 +27,38 @@ _BEGUN = text("SELECT merchant_id, id FROM campaigns WHERE status <> 'draft'")
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """`through` may be trimmed from the stream once the transaction is committed; `more`: behind it there is more."""
+    """`through` may be trimmed from the stream once the transaction is committed; `reread`: nothing was stored, and the
+    stream is to be read again from behind `through`."""
 
     entries: int
     events: int
     through: str
-    more: bool = False
+    reread: bool = False
 
 
-async def drain(
-    session: AsyncSession, redis: Redis, piece: Piece, *, shard: int, shards: int, ahead: Ahead, is_last: bool = False
-) -> Drained | None:
+async def drain(session: AsyncSession, redis: Redis, piece: Piece, *, shard: int, shards: int) -> Drained | None:
     """Store a piece that was read from the stream; None where somebody else has this shard. Runs as *system*.
 
-    Where the shard is drained to another place by now, nothing is stored. `ahead` begins with what comes next, unless
-    this is the last piece for now.
+    Where the shard is drained to another place by now, nothing is stored.
     """
     if not await positions.try_lock(session, shard):
         return None
     before = await positions.read(session, shard)
     if piece.after != before.position:
-        ahead.start(before.position)
-        return Drained(0, 0, before.position, more=True)
+        return Drained(0, 0, before.position, reread=True)
     if not before.is_followed_by(piece.window):
         await _lose_history(session, redis, before, piece, shard=shard, shards=shards)
         # From the start: what was drained before is known by its ids.
         await positions.save(session, shard, Position(piece.window.epoch, START, positions.UNKNOWN))
-        ahead.start(START)
-        return Drained(0, 0, START, more=True)
+        return Drained(0, 0, START, reread=True)
     if not piece.entries:
         await positions.save(session, shard, replace(before, sequence=piece.window.sequence))
         return Drained(0, 0, before.position)
     last = piece.entries[-1]
-    if piece.full and not is_last:
-        ahead.start(last.id)
     await _store(session, piece, shard=shard, shards=shards)
     sequence = piece.window.last_sequence(before.sequence)
     await positions.save(session, shard, replace(before, position=last.id, sequence=sequence))
-    return Drained(len(piece.entries), piece.events, last.id, piece.full)
+    return Drained(len(piece.entries), piece.events, last.id)
 
 
 async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,7 @@ LEAST_COPIED = 500
 # The first piece is small, so that Postgres soon has something to do. Smaller ones cost more an event; with larger ones
 # Postgres waits for the next, and in the end Python for Postgres: they work at once only on different pieces.
 FIRST_EVENTS, MOST_EVENTS = 10_000, 20_000
+PIECES_AHEAD = 2
 # What is read at once must come over the network within the client's time-out, and keeps all of Redis meanwhile: some
 # 250 bytes an event. Until entries were seen they are taken to be whole batches.
 FIRST_AT_ONCE, MOST_AT_ONCE = 5_000, 16_000
@@ -69,26 +71,47 @@ class Pace:
 
 
 class Ahead:
-    """The next piece of a shard, read while the last one is written, and never inside a transaction."""
+    """The next pieces of a shard, read and made while earlier ones are written, and never inside a transaction.
 
-    def __init__(self, redis: Redis, shard: int, after: str) -> None:
-        self._redis, self._shard = redis, shard
-        self._pace = Pace()
+    Making a piece takes about as long as writing it, now more and now less: with two of them ahead neither Python nor
+    Postgres waits for the other. None is begun after `until`, but the first.
+    """
+
+    def __init__(self, redis: Redis, shard: int, after: str, *, until: float, pace: Pace | None = None) -> None:
+        self._redis, self._shard, self._until = redis, shard, until
+        self._pace = pace or Pace()
+        self._coming: deque[asyncio.Task[Piece | None]] = deque()
         self.start(after)
 
     def start(self, after: str) -> None:
-        self._reading = asyncio.create_task(read(self._redis, self._shard, self._pace, after=after))
+        """From here; what was read from elsewhere is forgotten."""
+        self._cancel()
+        self._coming.append(asyncio.create_task(self._read(after)))
 
-    async def take(self) -> Piece:
-        """What was begun last."""
-        try:
-            return await self._reading
-        finally:
-            await self.stop()
+    async def take(self) -> Piece | None:
+        """The next one; None where there is no more for now."""
+        while len(self._coming) <= PIECES_AHEAD:
+            self._coming.append(asyncio.create_task(self._follow(self._coming[-1])))
+        return await self._coming.popleft()
 
     async def stop(self) -> None:
-        self._reading.cancel()
-        await asyncio.wait([self._reading])
+        await asyncio.gather(*self._cancel(), return_exceptions=True)
+
+    def _cancel(self) -> list[asyncio.Task[Piece | None]]:
+        coming = list(self._coming)
+        self._coming.clear()
+        for task in coming:
+            task.cancel()
+        return coming
+
+    async def _read(self, after: str) -> Piece:
+        return await read(self._redis, self._shard, self._pace, after=after)
+
+    async def _follow(self, before: asyncio.Task[Piece | None]) -> Piece | None:
+        piece = await before
+        if piece is None or not piece.full or time.monotonic() > self._until:
+            return None
+        return await self._read(piece.entries[-1].id)
 
 
 async def read(redis: Redis, shard: int, pace: Pace, *, after: str) -> Piece:

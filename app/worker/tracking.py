@@ -64,32 +64,26 @@ async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
     until = time.monotonic() + max(TURN_SECONDS, ROUND_SECONDS / resources.settings.track_shards)
     async with resources.db.system() as session:
         position = await positions.read(session, shard)
-    ahead = Ahead(resources.redis, shard, position.position)
+    ahead = Ahead(resources.redis, shard, position.position, until=until)
     try:
         piece = await ahead.take()
-        if not piece.entries and position.sequence >= 0 and position.is_followed_by(piece.window):
+        if piece and not piece.entries and position.sequence >= 0 and position.is_followed_by(piece.window):
             # What a worker left that died after its commit: repairs would wait for its end.
             await stream.trim(resources.redis, shard, through=position.position)
             return
-        is_last = False
-        while drained := await _drain_piece(resources, shard, piece, ahead, is_last=is_last):
+        while piece and (drained := await _drain_piece(resources, shard, piece)):
             yield drained
-            if not drained.more or is_last:
-                return
+            if drained.reread:
+                ahead.start(drained.through)
             piece = await ahead.take()
-            is_last = time.monotonic() > until
     finally:
         await ahead.stop()
 
 
-async def _drain_piece(
-    resources: Resources, shard: int, piece: Piece, ahead: Ahead, *, is_last: bool
-) -> Drained | None:
+async def _drain_piece(resources: Resources, shard: int, piece: Piece) -> Drained | None:
     shards = resources.settings.track_shards
     async with asyncio.timeout(PIECE_SECONDS), resources.db.system() as session:
-        drained = await drain.drain(
-            session, resources.redis, piece, shard=shard, shards=shards, ahead=ahead, is_last=is_last
-        )
+        drained = await drain.drain(session, resources.redis, piece, shard=shard, shards=shards)
     if drained is None:
         # Somebody repairs this shard's counters, or hangs with its lock.
         async with resources.db.system() as session:

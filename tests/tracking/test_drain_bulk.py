@@ -8,17 +8,14 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy import text
 
 from app.kit import clock
 from app.resources import Resources
-from app.tracking import bulk, pieces, store, stream
+from app.tracking import bulk, pieces, store
 from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
-from app.tracking.pieces import Pace
 from app.tracking.stream import Entry, Window
-from app.worker import tracking as worker
 from tests.factories.locks import until_blocked
 from tests.factories.tracking import Link, differences, drain_all, make_hit, settle, stored
 
@@ -192,52 +189,6 @@ async def test_a_redis_without_memory_is_drained(resources: Resources, redis: Re
         assert redis.xlen(keys_of(link).stream) == 0
     finally:
         redis.config_set("maxmemory", 0)
-
-
-async def test_a_piece_ends_where_the_stream_ended_or_is_full(resources: Resources, link: Link) -> None:
-    for _ in range(9):
-        await resources.tracker.record(many(link, 10))
-    shard = keys_of(link).shard
-    piece = await pieces.read(resources.redis, shard, Pace(), after="0-0")
-    assert (len(piece.entries), piece.events, piece.full) == (9, 90, False)
-    pace = Pace(wanted=20, an_entry=10)
-    first = await pieces.read(resources.redis, shard, pace, after="0-0")
-    second = await pieces.read(resources.redis, shard, pace, after=first.entries[-1].id)
-    assert [(len(piece.entries), piece.full) for piece in (first, second)] == [(2, True), (4, True)]
-    assert await worker.drain_shard(resources, shard) == 90
-
-
-async def test_a_read_that_takes_too_long_is_halved_and_goes_on(
-    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(9):
-        await resources.tracker.record(many(link, 3))
-    asked: list[int] = []
-    original = stream.read
-
-    async def slow(*arguments: Any, limit: int, **given: Any) -> Window:
-        asked.append(limit)
-        if limit > 2:
-            raise RedisTimeoutError
-        return await original(*arguments, limit=limit, **given)
-
-    monkeypatch.setattr(stream, "read", slow)
-    piece = await pieces.read(resources.redis, keys_of(link).shard, Pace(at_once=30, an_entry=3), after="0-0")
-    assert (len(piece.entries), piece.full) == (9, False)
-    assert asked[:3] == [10, 5, 2]
-
-
-async def test_a_redis_that_answers_no_single_entry_in_time_is_away(
-    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def silent(*_: Any, **__: Any) -> Window:
-        raise RedisTimeoutError
-
-    await resources.tracker.record(many(link, 3))
-    with monkeypatch.context() as patch:
-        patch.setattr(stream, "read", silent)
-        assert await worker.drain_shard(resources, keys_of(link).shard) == 0
-    assert await drain_all(resources) == 3
 
 
 def test_what_is_not_ours_leaves_no_gap() -> None:

@@ -68,8 +68,9 @@ def compare(transfers: Iterable[Listed], booked: Mapping[str, Booked]) -> list[D
         if each.payout_id is not None and each.payout_id in booked:
             by_payout[each.payout_id].append(each)
         else:
+            subject = each.key or each.external_id or f"line {each.line}"
             found.append(
-                Difference("what the provider lists is a payout", each.key, 0, each.amount_minor, "unknown_here")
+                Difference("what the provider lists is a payout", subject, 0, each.amount_minor, "unknown_here")
             )
     for payout_id, known in booked.items():
         found += _of_payout(payout_id, known, by_payout.get(payout_id, []))

@@ -62,6 +62,12 @@ def test_each_difference_has_its_name(lines: str, booked: Booked | None, found: 
     assert differences(lines, {} if booked is None else {PAY: booked}) == found
 
 
+@pytest.mark.parametrize(("line", "subject"), [("88,5,A1,", "88"), (",5,A1,", "A1"), (",5,,", "line 2")])
+def test_a_transfer_that_is_none_of_ours_is_named_by_what_the_list_says_of_it(line: str, subject: str) -> None:
+    read = provider_list.parse(f"payout_id,amount,external_id,status\n{line}\n".encode())
+    assert [each.subject_id for each in provider_list.compare(read.transfers, {})] == [subject]
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [("x,1.005,,", "amount_invalid"), ("x,-1,,", "amount_invalid"), ("x,NaN,,", "amount_invalid"),

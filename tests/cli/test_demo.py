@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from rich.progress import Progress
 
 from app.cli.demo import books, cashier, checking, funding, opening, paying, spreading, tables
@@ -22,6 +25,8 @@ from app.worker.tasks import TASKS
 
 # Enough for the play, and nothing that looks at what other tests have left in Redis.
 WORK = ("follow_checkouts", "notify_late")
+# Of the terminals that the tables have to fit.
+COLUMNS = 100
 
 
 @pytest.fixture
@@ -29,6 +34,12 @@ def chain() -> list[Node]:
     top = Node("ptc_1", "mbr_1", "aaaaaaaa", "甲")
     middle = Node("ptc_2", "mbr_2", "bbbbbbbb", "乙", top, invited=True)
     return [top, middle, Node("ptc_3", "mbr_3", "cccccccc", "丙", middle, invited=True)]
+
+
+def width(rows: Iterable[tuple[str, ...]]) -> int:
+    """Of a table, in columns of a terminal."""
+    widest = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return sum(widest) + 3 * len(widest) + 1
 
 
 def bought(buyer: Node, refunded_minor: int = 0) -> Purchase:
@@ -71,6 +82,16 @@ def test_the_shares_of_an_order_are_all_that_was_paid() -> None:
     *_, merchant, total = tables.all_shares(order, levels)
     assert merchant[3:] == ("5900 − 1770 − 590 − 59 = 3481", 3_481, -592)
     assert total[4:] == (5_900, -999)
+    named = ("二级 欧阳小满🎈", "default v1 10%", 5_900, "5900 × 1000 ÷ 10000 = 590", 590, -99)
+    assert width(tables.cells(*share) for share in (named, merchant, total)) <= COLUMNS
+
+
+def test_an_address_is_never_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = Console(file=StringIO(), soft_wrap=True, width=40)
+    monkeypatch.setattr(tables, "out", shown)
+    tables.list_places([("报名 join", address := f"http://127.0.0.1:8000/h5/c/{'m' * 30}/join?code=c7shkrtt")])
+    assert isinstance(shown.file, StringIO)
+    assert address in shown.file.getvalue().split()
 
 
 def test_what_several_acts_found_at_once_is_told_one_by_one() -> None:
@@ -111,6 +132,7 @@ async def test_what_friends_buy_is_accounted_for_and_a_wrong_fen_is_named(
         await play(stage)
         await stage.pass_time(paying.HOLD_SECONDS)
         assert await money(stage) == []
+        assert width(stage.seen) <= COLUMNS
         stage.account.topped_up_minor += 5
         stage.account.purchases[0].refunded_minor += 1
         assert {wrong.split()[0] for wrong in await money(stage)} == {"funding", "order"}

@@ -23,7 +23,7 @@ PROVIDER = {
     "delay_seconds": 30,
 }
 OPEN = ("created", "submitting", "awaiting_payee", "unknown")
-NAMES = {"unknown": "结果未知", "awaiting_payee": "待确认", "submitting": "处理中"}
+NAMES = {"unknown": "未知", "awaiting_payee": "待确认", "submitting": "处理中"}
 WAIT_SECONDS = 300
 PATIENCE = 90.0
 
@@ -59,7 +59,7 @@ async def pay_by_provider(stage: Stage) -> None:
     stage.account.spent_minor += await note_payouts(stage, batch["id"])
     on_the_way = "、".join(f"{name} {seen[status]}" for status, name in NAMES.items() if seen[status])
     total = f"{batch['payout_count']} 笔 {yuan(batch['total_minor'])}"
-    stage.seen.append(("微信批次 provider batch", f"{total}：途中{on_the_way or '无'}", "自审被拒；全部问清"))
+    stage.seen.append(("微信批次 provider batch", f"{total}：{on_the_way or '途中无事'}", "自审被拒；全部问清"))
 
 
 async def _ask_until_settled(stage: Stage, path: str, done: Callable[[], None]) -> Counter[str]:

@@ -18,7 +18,7 @@ from app.orders.providers.protocol import Notice, payment_key
 
 WAYS = ("pay", "pay", "pay", "twice", "late", "fail", "never")
 ENDS = {"fail": "failed", "never": "expired"}
-NAMES = {"pay": "支付", "twice": "通知两次", "late": "延迟通知", "fail": "失败", "never": "超时未付"}
+NAMES = {"pay": "支付", "twice": "通知两次", "late": "延迟", "fail": "失败", "never": "未付"}
 TOLD_LATE_AFTER = 60
 CHECKOUT_SECONDS = 20 * 60
 PATIENCE = 30.0
@@ -42,7 +42,7 @@ async def sell(stage: Stage) -> None:
         if way not in ENDS:
             stage.account.purchases.append(Purchase(checkout_id, node, 5_900, stage.fee_bps, in_tool=True))
     ways = "、".join(f"{name} {WAYS.count(way)}" for way, name in NAMES.items())
-    stage.seen.append(("收银台 sandbox cashier", ways, f"{len(WAYS) - len(ENDS)} 笔订单；金额不符的通知 409"))
+    stage.seen.append(("收银台 sandbox cashier", ways, f"{len(WAYS) - len(ENDS)} 单；金额不符的通知 409"))
 
 
 async def _shop(stage: Stage, way: str, node: Node) -> str:

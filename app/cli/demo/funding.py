@@ -52,6 +52,6 @@ async def fund(stage: Stage) -> None:
         stage.account.topped_up_minor += amount
         done()
     figures = f"要 {yuan(wanted)}，可用 {yuan(available)}"
-    stage.seen.append(("超出资金的批次 batch above the funds", figures, f"被拒 {problem['code']}"))
+    stage.seen.append(("超额批次 above the funds", figures, f"被拒 {problem['code']}"))
     left = (await stage.api.get("/v1/merchant/funding"))["available_minor"]
     stage.seen.append(("充值 top-up", f"{yuan(amount)} 元", f"可用 {yuan(left)}"))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from rich.cells import cell_len
 
 from app.cli.demo.account import Node
 from app.cli.demo.stage import Stage
@@ -10,6 +13,7 @@ from app.cli.output import out, show_table
 from app.kit.money import yuan
 
 PROMOTERS = 6
+PLACE_COLUMN = 24
 
 
 async def show_all(stage: Stage) -> None:
@@ -72,8 +76,8 @@ async def _explained_order(stage: Stage) -> None:
         f"一笔订单 One order {order['id']}：{purchase.buyer.nickname} 实付 {yuan(order['amount_minor'])}"
         f"，退款 {yuan(order['refunded_minor'])}"
     )
-    columns = ("谁", "规则", "基数", "算式（分）", "所得", "随退款扣回", "净得")
-    show_table(title, columns, [_row(*share) for share in all_shares(order, levels)])
+    columns = ("谁", "规则", "基数", "算式（分）", "所得", "扣回", "净得")
+    show_table(title, columns, [cells(*share) for share in all_shares(order, levels)])
 
 
 Share = tuple[str, str, int, str, int, int]
@@ -98,7 +102,7 @@ def all_shares(order: dict[str, Any], levels: list[Share]) -> list[Share]:
     return [*shares, ("合计", "", paid, "", sum(share[4] for share in shares), sum(share[5] for share in shares))]
 
 
-def _row(who: str, rule: str, base: int, arithmetic: str, earned: int, taken: int) -> tuple[str, ...]:
+def cells(who: str, rule: str, base: int, arithmetic: str, earned: int, taken: int) -> tuple[str, ...]:
     return (who, rule, yuan(base), arithmetic, yuan(earned), yuan(taken), yuan(earned + taken))
 
 
@@ -149,7 +153,8 @@ async def show_places(stage: Stage, base_url: str) -> None:
         ("报名 join", f"{base_url}/h5/c/{campaign}/join?code={node.invite_code}"),
         ("去付款 pay", to_pay["pay_url"]),
         ("已付款 paid", f"{base_url}/h5/pay/{paid}"),
-        (f"我的推广 own page（{node.phone}）", f"{base_url}/h5/me/{node.participant_id}"),
+        ("我的推广 own page", f"{base_url}/h5/me/{node.participant_id}"),
+        ("其手机 its phone", node.phone),
         ("商户注册 register", f"{base_url}/h5/r?code={stage.merchants[0].invite_code}"),
         ("邀请链接 invite link", f"{base_url}/i/{node.invite_code}"),
         ("海报 poster", f"{base_url}/p/{node.invite_code}.jpg"),
@@ -158,5 +163,12 @@ async def show_places(stage: Stage, base_url: str) -> None:
         ("海报文件 poster files", str(stage.posters[0].parent)),
         ("海报画廊 gallery", str(stage.gallery)),
     ]
-    show_table("去看看 Where to look", ("", ""), rows)
+    list_places(rows)
+
+
+def list_places(rows: Iterable[tuple[str, str]]) -> None:
+    """Without a frame: an address that is folded cannot be followed."""
+    out.print("去看看 Where to look", style="italic")
+    for name, place in rows:
+        out.print(f"  {name}{' ' * (PLACE_COLUMN - cell_len(name))}{place}", highlight=False, markup=False)
     out.print()

@@ -5,6 +5,7 @@ from app.db.outbox import OutboxEvent
 from app.models.campaigns import Campaign, CampaignChannel, CampaignRule
 from app.models.checkouts import Checkout, PaymentNotice, PaymentProvider, SandboxPayment
 from app.models.commissions import Commission, CommissionHold
+from app.models.decisions import PaybackDecision, PayoutDecision
 from app.models.jobs import Job, JobPoster
 from app.models.ledger import LedgerAccount, LedgerEntry, LedgerTransaction
 from app.models.members import AvatarFetch, Member
@@ -18,13 +19,12 @@ from app.models.merchants import (
     Plan,
     PlanPurchase,
 )
-from app.models.orders import Order, OrderLine, PaybackDecision, Refund
+from app.models.orders import Order, OrderLine, Refund
 from app.models.payouts import (
     PayeeAccount,
     Payout,
     PayoutBatch,
     PayoutBatchFile,
-    PayoutDecision,
     PayoutRail,
     PayoutSettings,
     SandboxTransfer,

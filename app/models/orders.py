@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, Text, func, text
+from sqlalchemy import CHAR, BigInteger, CheckConstraint, Index, LargeBinary, String, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -145,24 +145,3 @@ class Refund(TenantRow, Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     leased_until: Mapped[Instant | None]
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
-
-
-class PaybackDecision(TenantRow, Base):
-    """What two people say of a refund that its provider does not carry out: asked by one, confirmed by another."""
-
-    __tablename__ = "payback_decisions"
-    __table_args__ = (
-        merchant_fk("refund_id", to="refunds.id"),
-        CheckConstraint("outcome IN ('paid_otherwise', 'try_again')", name="outcome"),
-        CheckConstraint("confirmed_by <> asked_by", name="two_people"),
-        CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
-    )
-
-    refund_id: Mapped[str] = mapped_column(Id("rfd"), primary_key=True)
-    outcome: Mapped[str] = mapped_column(String(16))
-    reason: Mapped[str] = mapped_column(Text)
-    evidence: Mapped[str] = mapped_column(Text)
-    asked_by: Mapped[str] = mapped_column(Id("usr"))
-    asked_at: Mapped[Instant]
-    confirmed_by: Mapped[str | None] = mapped_column(Id("usr"))
-    confirmed_at: Mapped[Instant | None]

@@ -211,27 +211,6 @@ class Payout(TenantRow, Base):
     created_at: Mapped[Instant] = mapped_column(server_default=func.now())
 
 
-class PayoutDecision(TenantRow, Base):
-    """What two people say became of a payout that its provider tells nothing of: asked by one, confirmed by another."""
-
-    __tablename__ = "payout_decisions"
-    __table_args__ = (
-        merchant_fk("payout_id", to="payouts.id"),
-        CheckConstraint("outcome IN ('paid', 'failed')", name="outcome"),
-        CheckConstraint("confirmed_by <> asked_by", name="two_people"),
-        CheckConstraint("(confirmed_by IS NULL) = (confirmed_at IS NULL)", name="confirmed"),
-    )
-
-    payout_id: Mapped[str] = mapped_column(Id("pay"), primary_key=True)
-    outcome: Mapped[str] = mapped_column(String(8))
-    reason: Mapped[str] = mapped_column(Text)
-    evidence: Mapped[str] = mapped_column(Text)
-    asked_by: Mapped[str] = mapped_column(Id("usr"))
-    asked_at: Mapped[Instant]
-    confirmed_by: Mapped[str | None] = mapped_column(Id("usr"))
-    confirmed_at: Mapped[Instant | None]
-
-
 class PayoutRail(TenantRow, Base):
     """A merchant's credentials with a provider, as JSON."""
 

@@ -8,9 +8,9 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.rows import get_row
-from app.kit.errors import Conflict, not_found
+from app.kit.errors import Conflict
 from app.models import Payout, PayoutBatch, PayoutDecision
-from app.payouts import acting, outcomes, queries, rules
+from app.payouts import outcomes, queries, rules, two_people
 from app.payouts.locks import lock_batches
 from app.payouts.rails.rules import is_for_people
 
@@ -20,10 +20,7 @@ Outcome = Literal["paid", "failed"]
 async def get(session: AsyncSession, *, merchant_id: str, payout_id: str) -> PayoutDecision:
     """NotFound `payout_not_found`, or `payout_decision_not_found` where nobody has asked for one."""
     payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
-    found = await session.get(PayoutDecision, (merchant_id, payout.id))
-    if found is None:
-        raise not_found("payout_decision")
-    return found
+    return await two_people.get(session, PayoutDecision, merchant_id=merchant_id, subject_id=payout.id)
 
 
 async def ask(
@@ -41,17 +38,20 @@ async def ask(
 
     Conflict `payout_not_for_people` while its provider may still tell of it, or while it may still be sent.
     """
-    rules.require_person(actor_id)
-    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="settle")
-    batch, payout = await _hold(session, merchant_id, payout_id)
+    batch, payout = await _enter(session, merchant_id, payout_id, actor_id)
     _require_undecided(batch, payout, now)
-    decision = await _find(session, payout) or PayoutDecision(merchant_id=merchant_id, payout_id=payout.id)
-    decision.outcome, decision.reason, decision.evidence = outcome, reason, evidence
-    decision.asked_by, decision.asked_at = actor_id, now
-    session.add(decision)
-    _record(session, decision, payout, actor_id, "asked")
-    await session.flush()
-    return decision
+    return await two_people.ask(
+        session,
+        PayoutDecision,
+        merchant_id=merchant_id,
+        subject_id=payout.id,
+        amount_minor=payout.amount_minor,
+        outcome=outcome,
+        reason=reason,
+        evidence=evidence,
+        actor_id=actor_id,
+        now=now,
+    )
 
 
 async def confirm(
@@ -62,41 +62,31 @@ async def confirm(
     Confirmed again it stays as it is. Conflict `payout_decision_missing`, or `payout_decision_differs` where another
     outcome was asked for.
     """
-    rules.require_person(actor_id)
-    await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="settle")
-    batch, payout = await _hold(session, merchant_id, payout_id)
-    decision = await _find(session, payout)
-    if decision is None:
-        raise Conflict("payout_decision_missing", "Nobody has asked for it yet: another user has to, with evidence.")
-    if decision.outcome != outcome:
-        detail = f"It was asked for as {decision.outcome}: look at the evidence again."
-        raise Conflict("payout_decision_differs", detail)
+    batch, payout = await _enter(session, merchant_id, payout_id, actor_id)
+    own = {"merchant_id": merchant_id, "subject_id": payout.id}
+    decision = await two_people.hold_asked(session, PayoutDecision, **own, outcome=outcome)
     if decision.confirmed_by is not None:
         return decision
     rules.require_confirmer(actor_id=actor_id, asked_by=decision.asked_by, approved_by=batch.approved_by)
     _require_undecided(batch, payout, now)
-    decision.confirmed_by, decision.confirmed_at = actor_id, now
     payout.status, payout.moved_at, payout.reason = outcome, now, decision.reason[:500]
     payout.paid_at = now if outcome == "paid" else None
     payout.due_at = payout.leased_until = payout.package_info = None
     await session.flush()
     await outcomes.settle_payout(session, batch=batch, payout=payout, now=now)
-    _record(session, decision, payout, actor_id, "confirmed")
+    two_people.confirm(session, decision, amount_minor=payout.amount_minor, actor_id=actor_id, now=now)
     await session.flush()
     return decision
 
 
-async def _hold(session: AsyncSession, merchant_id: str, payout_id: str) -> tuple[PayoutBatch, Payout]:
-    """In the order in which the worker takes them, whose answer may come at this moment."""
+async def _enter(session: AsyncSession, merchant_id: str, payout_id: str, actor_id: str) -> tuple[PayoutBatch, Payout]:
+    """Held in the order in which the worker takes them, whose answer may come at this moment."""
+    await two_people.require(session, merchant_id=merchant_id, actor_id=actor_id)
     await lock_batches(session, merchant_id)
     payout = await get_row(session, Payout, merchant_id=merchant_id, row_id=payout_id, noun="payout")
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=payout.batch_id)
     await session.refresh(payout, with_for_update=True)
     return batch, payout
-
-
-async def _find(session: AsyncSession, payout: Payout) -> PayoutDecision | None:
-    return await session.get(PayoutDecision, (payout.merchant_id, payout.id), with_for_update=True)
 
 
 def _require_undecided(batch: PayoutBatch, payout: Payout, now: datetime) -> None:
@@ -105,17 +95,3 @@ def _require_undecided(batch: PayoutBatch, payout: Payout, now: datetime) -> Non
     if not is_for_people(external_id=payout.external_id, moved_at=payout.moved_at, sent_at=batch.sent_at, now=now):
         detail = "Its provider is still asked, and may still be told to make it: wait, or give it up."
         raise Conflict("payout_not_for_people", detail)
-
-
-def _record(session: AsyncSession, decision: PayoutDecision, payout: Payout, actor_id: str, step: str) -> None:
-    acting.record(
-        session,
-        merchant_id=payout.merchant_id,
-        actor_id=actor_id,
-        action=f"payout.decision_{step}",
-        subject_id=payout.id,
-        reason=decision.reason,
-        outcome=decision.outcome,
-        amount_minor=payout.amount_minor,
-        asked_by=decision.asked_by,
-    )

@@ -122,10 +122,9 @@ def batch_view(batch: PayoutBatch) -> dict[str, Any]:
 
 def decision_view(decision: PayoutDecision | PaybackDecision) -> dict[str, Any]:
     """By the id of what is decided on: there is one of each."""
-    is_payout = isinstance(decision, PayoutDecision)
     return {
-        "id": decision.payout_id if isinstance(decision, PayoutDecision) else decision.refund_id,
-        "object": "payout_decision" if is_payout else "refund_decision",
+        "id": decision.subject_id,
+        "object": f"{decision.noun}_decision",
         "outcome": decision.outcome,
         "reason": decision.reason,
         "evidence": decision.evidence,

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit import ids
 from app.kit.errors import Conflict, not_found
 from app.models import WebhookDelivery, WebhookEndpoint
-from app.webhooks import rules, signing
+from app.webhooks import signing, urls
 
 MAX_ENDPOINTS = 16
 Row = TypeVar("Row", WebhookEndpoint, WebhookDelivery)
@@ -20,7 +20,7 @@ async def create_endpoint(
     session: AsyncSession, *, merchant_id: str, url: str, types: list[str], development: bool
 ) -> WebhookEndpoint:
     """An endpoint for events of `types` (`*`: all) from now on; its secret is shown once."""
-    rules.check_url(url, development=development)
+    urls.check_url(url, development=development)
     owned = select(func.count()).select_from(WebhookEndpoint).where(WebhookEndpoint.merchant_id == merchant_id)
     if (await session.scalar(owned) or 0) >= MAX_ENDPOINTS:
         raise Conflict("webhook_endpoint_limit", f"A merchant has at most {MAX_ENDPOINTS} endpoints: delete one first.")

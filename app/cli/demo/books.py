@@ -50,7 +50,7 @@ async def commands(stage: Stage) -> AsyncIterator[str]:
     figures = f"{totals['payouts']} 笔，问了渠道 {totals['asked']} 笔"
     stage.asked += [
         ("对账 payouts reconcile", figures, _reconciled(reconciled.said)),
-        ("体检 payouts doctor", "卡住的打款", _word(examined.said["stuck"])),
+        ("体检 payouts doctor", f"卡住 {len(examined.said['stuck'])} 笔", _word(examined.said["stuck"])),
     ]
     for one, name in ((reconciled, "differences"), (examined, "stuck"), (verified, "differences")):
         for fault in one.said[name]:

@@ -33,6 +33,8 @@ _BY_STATUS = {
     429: ("⏳", "操作太频繁", "请稍后再试"),
     503: ("🛠️", "服务暂时不可用", "请稍后刷新页面，你的数据都在"),
 }
+# after which one goes on where one was: nothing but a moment lies between
+_PASSING = frozenset({409, 429, 503})
 _OTHER = ("🙈", "出了点问题", "请返回上一页再试一次")
 
 # what a form shows above its fields
@@ -59,8 +61,19 @@ def form_text(error: InvitreeError) -> str:
 def error_page(request: Request, error: InvitreeError) -> Response:
     icon, title, text = _picked(error)
     request_id = f"编号 {request.state.request_id}" if error.status >= 500 else ""
-    page = render("error.html", status=error.status, icon=icon, title=title, text=text, request_id=request_id, back="")
-    return with_retry(page, error)
+    told = {"icon": icon, "title": title, "text": text, "request_id": request_id, "back": _back(request, error)}
+    return with_retry(render("error.html", status=error.status, **told), error)
+
+
+def _back(request: Request, error: InvitreeError) -> str:
+    """The page whose button was pressed: to load the answer again would press it again."""
+    named = request.scope.get("path_params") or {}
+    if request.method != "POST" or error.status not in _PASSING:
+        return ""
+    for name, page in (("checkout_id", "pay"), ("participant_id", "me")):
+        if name in named:
+            return f"/h5/{page}/{named[name]}"
+    return ""
 
 
 def with_retry(page: Response, error: InvitreeError) -> Response:

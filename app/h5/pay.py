@@ -36,7 +36,7 @@ async def show(checkout_id: str, request: Request, resources: ResourcesDep) -> R
     """In WeChat by way of WeChat, where it is not known yet who pays."""
     async with enter_till(resources, checkout_id) as till:
         login = await login_address(till, request, resources)
-        return _page(till, request, resources) if login is None else redirect(login)
+        return await _page(till, request, resources) if login is None else redirect(login)
 
 
 @router.post("/pay/{checkout_id}", dependencies=[Depends(limit_presses)])
@@ -86,7 +86,7 @@ async def _start(resources: Resources, till: Till, begun: Begun) -> Start:
         raise Unavailable("payment_provider_refused", f"The payment provider does not answer: {error!r}") from error
 
 
-def _page(till: Till, request: Request, resources: Resources) -> Response:
+async def _page(till: Till, request: Request, resources: Resources) -> Response:
     checkout = till.checkout
     visitor = read_session(request, resources.settings)
     is_own = visitor is not None and (visitor.merchant_id, visitor.member_id) == (till.merchant.id, checkout.member_id)
@@ -95,6 +95,8 @@ def _page(till: Till, request: Request, resources: Resources) -> Response:
         policy=_WECHAT_POLICY if checkout.provider == "wechat" else POLICY,
         checkout=checkout,
         state=checkout.status if till.is_open or checkout.status != "open" else "expired",
+        is_asked=till.is_asked,
+        refunded_minor=await till.refunded_minor(),
         can_pay=till.can_pay(request),
         login_failed=request.query_params.get("login") == FAILED,
         minutes_left=max(1, -int(-(checkout.expires_at - till.now).total_seconds() // 60)),

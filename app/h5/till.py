@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.api.deps import ResourcesDep
 from app.api.ratelimit import Policy, spend
 from app.kit import clock
-from app.models import Checkout, Member, Merchant
+from app.models import Checkout, Member, Merchant, Order
 from app.orders import checkout as checkouts
 from app.orders import checkout_rules, paying
 from app.orders.providers import credentials
@@ -33,6 +33,17 @@ class Till:
     @property
     def is_open(self) -> bool:
         return self.checkout.status == "open" and self.now < self.checkout.expires_at
+
+    @property
+    def is_asked(self) -> bool:
+        """Over, and its provider may still tell of a payment."""
+        is_due = self.checkout.status in {"open", "expired"} and self.checkout.due_at is not None
+        return not self.is_open and is_due and self.checkout.started_at is not None
+
+    async def refunded_minor(self) -> int:
+        """Of what was bought."""
+        order = await self.session.get(Order, (self.merchant.id, self.checkout.id))
+        return 0 if order is None else order.refunded_minor
 
     @property
     def has_openid(self) -> bool:

@@ -91,9 +91,9 @@ async def know_payer(session: AsyncSession, *, merchant_id: str, checkout_id: st
 
 
 async def look_soon(session: AsyncSession, *, merchant_id: str, checkout_id: str, now: datetime) -> None:
-    """Somebody waits for the answer: let the provider be asked, where nobody asks just now."""
+    """Somebody waits for the answer: let the provider be asked, where nobody asks just now, as long as it is at all."""
     checkout = await checkouts.hold(session, merchant_id=merchant_id, checkout_id=checkout_id)
-    if checkout.status == "open" and checkout.started_at is not None and checkout.due_at is not None:
+    if checkout.status in {"open", "expired"} and checkout.started_at is not None and checkout.due_at is not None:
         checkout.due_at = min(checkout.due_at, now)
         await session.flush()
 

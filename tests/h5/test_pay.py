@@ -13,10 +13,11 @@ from app.kit import clock, outward
 from app.models import Campaign, Member
 from app.orders.providers.protocol import payment_key
 from app.resources import Resources
+from app.worker import checkouts as worker
 from tests.factories import MerchantFixture
 from tests.factories.checkouts import Desk
 from tests.factories.forms import new_phone, shown_code
-from tests.factories.shops import Shop, open_shop
+from tests.factories.shops import Shop, Till, open_shop
 from tests.factories.wechat_pay import WechatPayFake, by_wechat, save_wechat_pay
 
 IN_WECHAT = {"User-Agent": "Mozilla/5.0 (iPhone) MicroMessenger/8.0.50"}
@@ -60,6 +61,7 @@ async def test_a_link_does_not_let_its_holder_ask_the_provider_without_end(
     checkout = await desk.open()
     pressed = [(await browser.post(f"/h5/pay/{checkout.id}/check")).status_code for _ in range(21)]
     assert pressed == [200] * 20 + [429]
+    assert f'href="/h5/pay/{checkout.id}">返回' in (await browser.post(f"/h5/pay/{checkout.id}/check")).text
     assert (await browser.get(f"/h5/pay/{checkout.id}")).status_code == 200
 
 
@@ -109,6 +111,44 @@ async def test_after_its_end_nobody_can_begin_to_pay(browser: httpx.AsyncClient,
     assert (_title(page), "<form" in page.text) == ("订单已超时", False)
     assert _title(await browser.post(f"/h5/pay/{checkout.id}")) == "订单已超时"
     assert (await browser.get(f"/h5/pay/{checkout.id}/cashier")).status_code == 404
+
+
+async def test_of_a_payment_that_may_have_been_made_nothing_is_promised(browser: httpx.AsyncClient, desk: Desk) -> None:
+    checkout = await desk.open()
+    cashier = await browser.post(f"/h5/pay/{checkout.id}")
+    await browser.post(str(cashier.url), data={"action": "after_end"})
+    await desk.advance(900)
+    for _ in range(2):
+        page = await browser.get(f"/h5/pay/{checkout.id}")
+        assert (_title(page), "如果已经扣款" in page.text, "没有扣款" in page.text) == ("订单已超时", True, False)
+        while await worker.follow_checkouts(desk.resources):
+            pass
+    assert (await desk.look(checkout)).status == "expired"
+    await desk.advance(60)
+    assert "我已付款，查看结果" in (await browser.get(f"/h5/pay/{checkout.id}")).text
+    await browser.post(f"/h5/pay/{checkout.id}/check")  # nobody has to wait for the hour to be over
+    while await worker.follow_checkouts(desk.resources):
+        pass
+    assert _title(await browser.get(f"/h5/pay/{checkout.id}")) == "支付成功"
+
+
+async def test_what_the_provider_has_closed_is_told_as_not_paid(browser: httpx.AsyncClient, desk: Desk) -> None:
+    checkout = await desk.open()
+    await browser.post(f"/h5/pay/{checkout.id}")
+    await desk.advance(900)
+    while await worker.follow_checkouts(desk.resources):
+        pass
+    page = await browser.get(f"/h5/pay/{checkout.id}")
+    assert (_title(page), "没有扣款" in page.text, "<form" in page.text) == ("订单已超时", True, False)
+
+
+async def test_what_was_given_back_is_shown(browser: httpx.AsyncClient, api: httpx.AsyncClient, desk: Desk) -> None:
+    checkout = await desk.open()
+    await desk.hear(checkout)
+    assert "退款金额" not in (await browser.get(f"/h5/pay/{checkout.id}")).text
+    await Till(api, desk.resources, desk.shop).refunded(checkout.id, 2_900)
+    page = await browser.get(f"/h5/pay/{checkout.id}")
+    assert (_title(page), "退款金额</dt><dd>¥29.00" in page.text) == ("支付成功", True)
 
 
 async def test_who_has_the_link_sees_no_people(browser: httpx.AsyncClient, resources: Resources, desk: Desk) -> None:
@@ -211,4 +251,5 @@ async def test_a_provider_that_is_away_is_told_and_nothing_is_lost(
     checkout = await by_wechat(resources, merchant)
     page = await browser.post(f"/h5/pay/{checkout.id}")
     assert (page.status_code, _title(page)) == (503, "暂时无法付款")
+    assert f'href="/h5/pay/{checkout.id}">返回' in page.text
     assert _title(await browser.get(f"/h5/pay/{checkout.id}")) == "等待付款结果"

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, and_, bindparam, func, select, text
+from sqlalchemy import ColumnElement, TextClause, and_, bindparam, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.db.types import Id
 from app.kit import ids
-from app.models import Participant, ParticipantTotals, ParticipantVisitor
+from app.models import CounterRepair, Participant, ParticipantTotals, ParticipantVisitor
 from app.tracking.hits import COUNTERS, Target, hour_of, micros
 from app.tracking.series import Cell, Span
 
 
 def target(merchant_id: str, campaign_id: str, participant_id: str) -> Target:
     return Target(ids.decode("mch", merchant_id), ids.decode("cmp", campaign_id), ids.decode("ptc", participant_id))
+
+
+async def is_repair_owed(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> bool:
+    """Whether the campaign's live counters may differ from the rows."""
+    asked = exists().where(CounterRepair.merchant_id == merchant_id, CounterRepair.campaign_id == campaign_id)
+    return bool(await session.scalar(select(asked)))
 
 
 async def campaign_counters(session: AsyncSession, *, merchant_id: str, campaign_id: str) -> dict[str, int]:

@@ -12,6 +12,7 @@ from app.campaigns import queries as campaigns
 from app.kit import clock
 from app.referrals import queries as referrals
 from app.tracking import hours, queries, rules, series
+from app.tracking.figures import Live
 from app.tracking.hits import COUNTERS
 from app.tracking.lookup import MOST_CHANNELS
 from app.tracking.series import Span
@@ -28,7 +29,7 @@ async def campaign_stats(
 ) -> dict[str, Any]:
     """Counters live from Redis, from the rows while it is away or being rebuilt; the rest always from the rows."""
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
-    live = await tracker.figures.of_campaign(campaign_id)
+    live = await _live(session, tracker, merchant_id=merchant_id, campaign_id=campaign_id)
     counters = None if live is None else live.counters
     if counters is None:
         counters = await queries.campaign_counters(session, merchant_id=merchant_id, campaign_id=campaign_id)
@@ -56,7 +57,7 @@ async def timeseries(
     """A campaign's counters by hour or day, from where `campaign_stats` has them."""
     await campaigns.get(session, merchant_id=merchant_id, campaign_id=campaign_id)
     name = None if channel is None else rules.channel_of(channel)
-    live = await tracker.figures.of_campaign(campaign_id)
+    live = await _live(session, tracker, merchant_id=merchant_id, campaign_id=campaign_id)
     cells = [] if live is None or live.cells is None else live.cells
     shown = span.after if live is None or live.cells is None else hours.shown_from(clock.utcnow())
     if span.first < shown:
@@ -83,8 +84,9 @@ async def participant_stats(
     participant = await referrals.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
     counters = await tracker.figures.of_participant(campaign.id, participant_id)
-    if counters is None:
-        counters = await queries.participant_counters(session, merchant_id=merchant_id, participant_id=participant_id)
+    if counters is None or await queries.is_repair_owed(session, merchant_id=merchant_id, campaign_id=campaign.id):
+        stored = await queries.participant_counters(session, merchant_id=merchant_id, participant_id=participant_id)
+        counters = stored if counters is None else _fuller(counters, stored)
     below = await referrals.level_counts(session, merchant_id=merchant_id, participant=participant)
     return {
         "object": "participant_stats",
@@ -96,3 +98,18 @@ async def participant_stats(
         "participants": sum(below.values()),
         **await queries.participant_figures(session, merchant_id=merchant_id, participant_id=participant_id),
     }
+
+
+async def _live(session: AsyncSession, tracker: Tracker, *, merchant_id: str, campaign_id: str) -> Live | None:
+    """None also where the rows have more: what came past Redis is in none of its figures before they are repaired."""
+    live = await tracker.figures.of_campaign(campaign_id)
+    if live is None or not await queries.is_repair_owed(session, merchant_id=merchant_id, campaign_id=campaign_id):
+        return live
+    stored = await queries.campaign_counters(session, merchant_id=merchant_id, campaign_id=campaign_id)
+    return live if _fuller(live.counters, stored) is live.counters else None
+
+
+def _fuller(live: dict[str, int], stored: dict[str, int]) -> dict[str, int]:
+    """Each may lack what the other has: rows what waits in the stream, Redis what did not go through it."""
+    events, rows = (sum(counters.get(name, 0) for name in COUNTERS) for counters in (live, stored))
+    return stored if rows > events else live

@@ -118,6 +118,28 @@ async def test_a_full_redis_is_bypassed(
     assert shown(redis, link) == {"clicks": 3, "unique_visitors": 1}
 
 
+async def test_what_came_past_redis_is_shown_before_it_is_repaired(
+    http: httpx.AsyncClient, api: httpx.AsyncClient, resources: Resources, tracker: Tracker, redis: Redis, link: Link
+) -> None:
+    await open_link(http, link)
+    await settle(resources)
+    with out_of_memory(redis):
+        for _ in range(3):
+            await open_link(http, link)
+    await back(resources)
+    assert shown(redis, link) == {"clicks": 1, "unique_visitors": 1}
+    assert await counted(api, link) == (4, 1)
+    own = (await api.get(f"/v1/participants/{link.participant_id}/stats")).json()
+    series = (await api.get(f"/v1/campaigns/{link.campaign_id}/timeseries?interval=hour")).json()
+    assert (own["clicks"], sum(point["clicks"] for point in series["data"])) == (4, 4)
+    # What Postgres lacks is no less: it waits in the stream.
+    for _ in range(4):
+        await open_link(http, link)
+    assert await counted(api, link) == (5, 1)
+    await settle(resources)
+    assert await counted(api, link) == (8, 1)
+
+
 async def test_where_no_store_takes_a_click_the_friend_is_led_on_and_the_loss_is_counted(
     settings: Settings, tracker: Tracker, valkey: OwnValkey, link: Link
 ) -> None:

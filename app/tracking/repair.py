@@ -217,17 +217,21 @@ async def _missing_visitors(
 
 
 async def show_again(session: AsyncSession, redis: Redis, *, shard: int, shards: int) -> None:
-    """Let live counters be shown once no repair of this shard is owed."""
-    if (await positions.read(session, shard)).rebuilt:
+    """Let live counters be shown once no repair of this shard is owed; again where Redis lost the word of it alone."""
+    if await _is_shown(redis, shard, await positions.read(session, shard)):
         return
     await positions.lock(session, shard)
     position = await positions.read(session, shard)
     owed = any(shard_of(campaign_id, shards) == shard for campaign_id in await session.scalars(_ASKED))
-    if position.rebuilt or owed or not position.epoch:
+    if owed or not position.epoch or await _is_shown(redis, shard, position):
         return
     # By its epoch: if Redis was wiped just now, this says nothing about the new one.
     await redis.set(Keys(shard).ready, position.epoch)
     await positions.save(session, shard, replace(position, rebuilt=True))
+
+
+async def _is_shown(redis: Redis, shard: int, position: positions.Position) -> bool:
+    return position.rebuilt and await redis.get(Keys(shard).ready) == position.epoch.encode()
 
 
 def _day_of(day: date) -> int:

@@ -155,6 +155,18 @@ async def test_live_counters_are_hidden_while_a_repair_is_owed(resources: Resour
     assert await resources.tracker.figures.of_campaign(link.campaign_id) is not None
 
 
+async def test_counters_are_shown_again_where_redis_lost_only_the_word_that_they_are_whole(
+    resources: Resources, redis: Redis, link: Link
+) -> None:
+    """As the last word before a machine went down."""
+    await resources.tracker.record([make_hit(link)])
+    await settle(resources)
+    redis.delete(keys_of(link).ready)
+    assert await resources.tracker.figures.of_campaign(link.campaign_id) is None
+    await worker.repair_counters(resources)
+    assert await resources.tracker.figures.of_campaign(link.campaign_id) is not None
+
+
 async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resources, link: Link) -> None:
     campaigns = {(link.target.merchant_id, link.target.campaign_id)}
     async with resources.db.system() as session:

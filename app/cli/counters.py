@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -16,7 +16,7 @@ from app.kit import ids, logging
 from app.kit.errors import Unavailable, not_found
 from app.merchants import audit
 from app.resources import Resources
-from app.tracking import live, repair, rows, verify_rollups
+from app.tracking import live, repair, rows, store, verify_rollups
 from app.tracking import verify as verify_live
 from app.tracking.verify import Difference
 from app.worker import counters as worker
@@ -120,10 +120,21 @@ async def restore(resources: Resources, *, merchant: str | None, campaign: str |
         people = await rows.count_participants(session, [campaign_id for _, campaign_id in selected])
     with progress() as bar:
         task = bar.add_task("Rebuilding", total=people)
-        for merchant_id, campaign_id in selected:
-            await restore_campaign(resources, merchant_id, campaign_id, lambda count: bar.advance(task, count))
+        for place, (merchant_id, campaign_id) in enumerate(selected):
+            try:
+                await restore_campaign(resources, merchant_id, campaign_id, lambda count: bar.advance(task, count))
+            except live.AWAY as error:
+                await _leave_to_the_worker(resources, selected[place:])
+                raise Unavailable(
+                    "redis_unavailable", f"Redis is away: {error}. The worker rebuilds what is left when it is back."
+                ) from None
     await worker.catch_up(resources, PATIENCE_SECONDS)
     return len(selected)
+
+
+async def _leave_to_the_worker(resources: Resources, campaigns: Sequence[tuple[UUID, UUID]]) -> None:
+    async with resources.db.system() as session:
+        await store.ask_repairs(session, campaigns)
 
 
 async def restore_campaign(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from functools import partial
 from uuid import UUID
 
-from app.kit import clock
+from app.kit import clock, logging
 from app.resources import Resources
 from app.tracking import live, metrics, positions, repair, rows, stream
 from app.tracking.keys import shard_of
@@ -19,6 +20,10 @@ from app.worker import tracking
 FIRST = UUID(int=0)
 LAST = f"{2**63}-0"
 DRAIN_PAUSE = 0.02
+# Before a piece is tried again: of a large campaign's thousands one or the other meets a Redis that is slow just then,
+# and its repair must not begin anew each time.
+PAUSES = (0.1, 0.4)
+log = logging.get(__name__)
 
 
 async def repair_counters(resources: Resources) -> int:
@@ -50,7 +55,8 @@ async def repair_campaign(
     """Piece by piece, each in a transaction of its own; `tell` hears how many participants each had."""
     shards, redis = resources.settings.track_shards, resources.redis
     shard = shard_of(campaign_id, shards)
-    async for piece in pieces(resources, merchant_id, campaign_id):
+
+    async def repair_participants(piece: list[UUID]) -> None:
         await _let_drain(resources, shard)
         async with resources.db.system() as session:
             await repair.participants(
@@ -62,11 +68,30 @@ async def repair_campaign(
                 participants=piece,
                 now=clock.utcnow(),
             )
+
+    async def repair_sums() -> None:
+        await _let_drain(resources, shard)
+        async with resources.db.system() as session:
+            await repair.campaign(session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id)
+
+    async for piece in pieces(resources, merchant_id, campaign_id):
+        await _insist(partial(repair_participants, piece))
         tell(len(piece))
-    await _let_drain(resources, shard)
-    async with resources.db.system() as session:
-        await repair.campaign(session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id)
+    await _insist(repair_sums)
     metrics.REPAIRS.inc()
+
+
+async def _insist(work: Callable[[], Awaitable[None]]) -> None:
+    """Exact as of when it is done, so it may be done once more where nobody knows whether it was."""
+    for pause in PAUSES:
+        try:
+            await work()
+        except live.AWAY as error:
+            log.info("piece_repaired_again", error=repr(error))
+            await asyncio.sleep(pause)
+        else:
+            return
+    await work()
 
 
 async def _let_drain(resources: Resources, shard: int) -> None:

@@ -17,8 +17,9 @@ from app.kit import ids
 from app.kit.errors import NotFound
 from app.resources import Resources
 from app.settings import Settings
+from app.tracking import repair
 from app.tracking.keys import Keys, shard_of
-from tests.factories.tracking import Link, OwnValkey, differences, make_hit, stored
+from tests.factories.tracking import Link, OwnValkey, differences, make_hit, settle, stored
 
 AUDITED = text("SELECT action FROM audit_entries WHERE subject_id = :campaign")
 
@@ -115,3 +116,20 @@ async def test_without_redis_verify_fails_and_says_why(settings: Settings, valke
         code, _, err = await run(settings, "verify", "--campaign", link.campaign_id)
     assert code == 1
     assert "redis_unavailable" in err
+
+
+async def test_a_rebuild_that_redis_breaks_off_is_left_to_the_worker(
+    resources: Resources, settings: Settings, valkey: OwnValkey, link: Link
+) -> None:
+    await resources.tracker.record([make_hit(link) for _ in range(3)])
+    await settle(resources)
+    with valkey.stopped():
+        code, _, err = await run(settings, "rebuild", "--campaign", link.campaign_id)
+    assert code == 1
+    assert "redis_unavailable" in err
+    async with resources.db.system() as session:
+        owed = await repair.next_request(session)
+    assert owed is not None
+    assert owed.campaign_id == link.target.campaign_id
+    await settle(resources)
+    assert await differences(resources, link) == []

@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.kit import clock
 from app.resources import Resources
@@ -179,6 +180,29 @@ async def test_what_is_asked_during_a_repair_asks_for_another(resources: Resourc
         await repair.finish(session, request)
     assert await worker.repair_counters(resources) == 1
     assert await worker.repair_counters(resources) == 0
+
+
+async def test_a_redis_that_is_slow_for_a_moment_lets_no_repair_begin_anew(
+    resources: Resources, many: list[Link], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repair, "PIECE", 2)
+    await resources.tracker.record([visit(link, number) for number, link in enumerate(many)])
+    original, slow = repair.participants, [True, False, True, True, False, False]
+    began = 0
+
+    async def now_and_then(*arguments: Any, **given: Any) -> None:
+        """Done, and nobody heard of it."""
+        nonlocal began
+        began += 1
+        await original(*arguments, **given)
+        if slow.pop(0):
+            raise RedisTimeoutError
+
+    monkeypatch.setattr(repair, "participants", now_and_then)
+    await tracking.drain_streams(resources)
+    await repair_all(resources, many[0])
+    assert (began, slow) == (6, [])
+    assert await differences(resources, many[0]) == []
 
 
 async def test_much_that_waits_is_drained_before_a_repair(

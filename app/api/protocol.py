@@ -17,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 MOST_HEAD = 64 * 1024
 HEAD_SECONDS = 20.0
+# For what is left of a body behind an answer that was the connection's last.
+PARTING_SECONDS = 5.0
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 Headers = Sequence[tuple[bytes, bytes]]
 _CLOSE = b"connection: close\r\n\r\n"
@@ -47,6 +49,18 @@ class _Given:
         self.message_event = asyncio.Event()
 
 
+class _Parting:
+    """The connection of a request that is its last: who still sends it is heard out, or the system would tell of a
+    broken connection in place of the answer."""
+
+    def __init__(self, protocol: BoundedProtocol, cycle: RequestResponseCycle) -> None:
+        self._protocol, self._cycle = protocol, cycle
+        self.write, self.is_closing = cycle.transport.write, cycle.transport.is_closing
+
+    def close(self) -> None:
+        self._protocol.part(self._cycle)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """The application's `short_way(url)`, where it has one, names the shorter way of a path or None."""
 
@@ -54,6 +68,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head, self._head_size = True, 0
         self._patience: asyncio.TimerHandle | None = None
+        self._parting: asyncio.TimerHandle | None = None
         self._stirred_at = 0.0
         # None too where uvicorn itself is to write a line for each request, or to count them.
         offers_none = self.config.access_log or self.limit_concurrency is not None
@@ -69,8 +84,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._calm()
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
+        for clock in (self.timeout_keep_alive_task, self._parting):
+            if clock is not None:
+                clock.cancel()
         self._given.disconnected = True
         super().connection_lost(exc)
 
@@ -156,6 +172,8 @@ class BoundedProtocol(HttpToolsProtocol):
         way = self._short_way
         if way is None:
             super().on_message_complete()
+            if self._parting is not None:
+                self.transport.close()
             return
         self._short_way = None
         given = self._given
@@ -184,6 +202,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def part(self, cycle: RequestResponseCycle) -> None:
+        """Close, as soon as the request that was answered is read to its end; what comes of it is thrown away."""
+        if cycle.more_body and cycle.response_complete and not self.transport.is_closing():
+            self._parting = self._parting or self.loop.call_later(PARTING_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
     def _is_taken(self, way: ShortWay) -> bool:
         """What fails here is asked the usual way, where faults are told."""
         try:
@@ -209,6 +234,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url, self.expect_100_continue, self._body = url, expects, b""
         self.headers += self._head
         super().on_headers_complete()
+        if not self.cycle.keep_alive:
+            self.cycle.transport = _Parting(self, self.cycle)  # type: ignore[assignment]  # as much of one as it asks for
         self.headers = []
         if body:
             super().on_body(body)

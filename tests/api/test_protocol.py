@@ -55,6 +55,9 @@ class Application:
             await send({"type": "http.response.start", "status": 302, "headers": headers})
             await send({"type": "http.response.body", "body": b"body"})
             return
+        if scope["path"] == "/early":
+            await PlainTextResponse("too much", 413)(scope, receive, send)
+            return
         self.told += scope["headers"]
         size = len(await Request(scope, receive).body())
         await PlainTextResponse(f"served after {size}")(scope, receive, send)
@@ -331,3 +334,38 @@ async def test_who_waits_for_an_answer_is_not_idle(application: Application) -> 
         kept.answer(HEAD, b"body")
         assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"body")
         writer.close()
+
+
+PIECE = b"x" * 65_536
+
+
+async def early(port: int, framing: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Behind the answer to a request of which the body is still to come, and after which no other does."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + framing + b"\r\n\r\n")
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 413")
+    assert b"connection: close" in head
+    return reader, writer
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_who_is_answered_before_the_end_of_a_body_may_send_it_to_its_end(port: int, *, is_chunked: bool) -> None:
+    pieces = 64
+    framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % (pieces * len(PIECE))
+    reader, writer = await early(port, framing)
+    for _ in range(pieces):
+        writer.write(b"%x\r\n%b\r\n" % (len(PIECE), PIECE) if is_chunked else PIECE)
+        await writer.drain()
+    writer.write(b"0\r\n\r\n" if is_chunked else b"")
+    assert await reader.read() == b"too much"
+    writer.close()
+
+
+async def test_who_never_ends_a_body_that_was_answered_is_not_heard_for_ever(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "PARTING_SECONDS", 0.05)
+    reader, writer = await early(port, b"Content-Length: 1000")
+    assert await reader.read() == b"too much"
+    writer.close()

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rich.markup import escape
+
 from app.cli.output import out, say, show_json, show_table
 
 MOST_FAULTS = 40
+LONGEST_FAULT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +75,51 @@ def show_figures(figures: Sequence[Figure], *, as_json: bool) -> None:
 
 
 def show_findings(findings: Mapping[str, Finding], *, as_json: bool) -> None:
+    """Remarks come after the tables and those of what is not ok last: the end of a log is what people are shown.
+
+    There they are cut; what is longer comes whole before all else.
+    """
     for name, finding in findings.items():
         for fault in finding.faults[:MOST_FAULTS]:
-            say(f"{name}: {fault}")
-        if len(finding.faults) > MOST_FAULTS:
-            say(f"{name}: … and {len(finding.faults) - MOST_FAULTS} more")
+            if len(fault) > LONGEST_FAULT:
+                _tell(f"{name}: {fault}")
     if as_json:
         for name, finding in findings.items():
             shown = {"expected": finding.expected, "found": finding.found}
             show_json({"name": name, **shown, "load": finding.load, "injected": finding.injected, "ok": finding.ok})
-        return
+    else:
+        _show_tables(findings)
+    for name, finding in sorted(findings.items(), key=lambda named: not named[1].ok):
+        for fault in finding.faults[:MOST_FAULTS]:
+            _tell(f"{name}: {_cut(fault)}")
+        if len(finding.faults) > MOST_FAULTS:
+            _tell(f"{name}: … and {len(finding.faults) - MOST_FAULTS} more")
+    failed = [name for name, finding in findings.items() if not finding.ok]
+    _tell(f"NOT OK: {', '.join(failed)}" if failed else f"All ok: {len(findings)}")
+
+
+def _show_tables(findings: Mapping[str, Finding]) -> None:
     for name, finding in findings.items():
         show_table(
             f"{name}: {word(finding.ok)}  (load {finding.load}, injected {finding.injected})",
             ("what", "expected", "found"),
             [(key, str(value), str(finding.found.get(key))) for key, value in finding.expected.items()],
         )
-    out.print()
+    # Both may go into one file, and only the other channel is written at once.
+    out.file.flush()
+
+
+def _cut(fault: str) -> str:
+    """Its end says what was wrong where there is a way to it, its beginning everywhere else."""
+    if len(fault) <= LONGEST_FAULT:
+        return fault
+    half = LONGEST_FAULT // 2
+    return f"{fault[:half]} […] {fault[-half:]}"
+
+
+def _tell(line: str) -> None:
+    # Faults quote what was found: brackets are no markup.
+    say(escape(line))
 
 
 def word(ok: bool) -> str:

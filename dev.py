@@ -190,7 +190,9 @@ def replace_process(command: list[str]) -> int:
 
 def run(command: list[str], **variables: str) -> int:
     """Runs from the root of the checkout; an interrupt is the child's to handle."""
-    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}) as child:
+    # Our code is compiled once, not by each of the hundreds of processes that the tests and the proofs start.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with subprocess.Popen(command, cwd=ROOT, env={**inherited, **variables}) as child:
         while True:
             try:
                 return child.wait()

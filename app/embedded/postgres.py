@@ -28,7 +28,14 @@ SETTINGS = {
     "log_min_error_statement": "panic",
 }
 # Only for throw-away clusters of tests: survives a killed server, not a crash of the machine.
-THROW_AWAY = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB", "autovacuum_naptime": "10min"}
+# Statistics are those of empty tables there: what is compiled for many rows is asked for a few, hundreds of times.
+THROW_AWAY = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "4GB",
+    "autovacuum_naptime": "10min",
+    "jit": "off",
+}
 
 # Older ones take the letters' cases from the C library, which must know C.UTF-8.
 BUILTIN_LOCALE_SINCE = 17

@@ -15,6 +15,10 @@ QUIET = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # As on a small phone: no process is kept ready for a page that may never come, and none draws for a screen.
+    "--disable-software-rasterizer",
+    "--enable-low-end-device-mode",
+    "--renderer-process-limit=1",
 )
 
 

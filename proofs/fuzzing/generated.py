@@ -42,9 +42,14 @@ class Tame:
 
 
 def run(stage: Stage, server: Server, key: str, *, quick: bool) -> Tame:
-    """A quick run leaves out the phase that enumerates what the description can say."""
+    """A quick run leaves out the phase that enumerates what the description can say, and the stranger.
+
+    Without a key each operation is asked by our own nasties there.
+    """
     phases, examples = (("examples", "fuzzing"), 2) if quick else (("examples", "coverage", "fuzzing"), 20)
     keyed = _run(stage, server, "keyed", key, ["--exclude-checks", ",".join(LEFT_OUT)], phases, examples)
+    if quick:
+        return keyed
     stranger = _run(stage, server, "stranger", None, ["--checks", ",".join(STRANGER)], ("examples", "fuzzing"), 1)
     return Tame(keyed.operations, keyed.requests + stranger.requests, [*keyed.faults, *stranger.faults])
 

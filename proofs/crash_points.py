@@ -63,7 +63,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("crash-points", run, seconds=PATIENCE, weight=29)
+PROOF = Entry("crash-points", run, seconds=PATIENCE, weight=19)
 Case = tuple[bool, list[str], int]
 
 

@@ -84,7 +84,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     return judge(killing, found, quick=quick)
 
 
-PROOF = Entry("kill", run, seconds=PATIENCE, durable=True, weight=15)
+PROOF = Entry("kill", run, seconds=PATIENCE, durable=True, weight=21)
 
 
 async def until_enough(killing: Killing, *, quick: bool) -> None:

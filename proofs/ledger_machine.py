@@ -31,7 +31,7 @@ from proofs.money.desk import Desk, open_desk
 from tests.factories.campaigns import TWO_LEVELS
 
 T = TypeVar("T")
-EXAMPLES, QUICK_EXAMPLES = 80, 12
+EXAMPLES, QUICK_EXAMPLES = 80, 9
 STEPS, QUICK_STEPS = 50, 20
 LEAST_EACH = 5
 PATIENCE = 1_800
@@ -380,4 +380,4 @@ async def play(stage: Stage, tally: Tally, *, examples: int, steps: int, same: b
     return []
 
 
-PROOF = Entry("ledger-machine", run, seconds=PATIENCE, weight=10)
+PROOF = Entry("ledger-machine", run, seconds=PATIENCE, weight=15)

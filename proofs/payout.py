@@ -62,7 +62,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     return await judge(paying, batch, wanted=wanted, kills=kills)
 
 
-PROOF = Entry("payout", run, seconds=PATIENCE, durable=True, weight=10)
+PROOF = Entry("payout", run, seconds=PATIENCE, durable=True, weight=7)
 
 
 async def prepare(stage: Stage, wanted: int, bar: Progress) -> tuple[Paying, PayoutBatch]:

@@ -44,7 +44,7 @@ async def run(_: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("posters", run, seconds=PATIENCE, weight=10)
+PROOF = Entry("posters", run, seconds=PATIENCE, weight=7)
 
 
 def _posters(seed: int) -> tuple[Counter[str], list[str]]:

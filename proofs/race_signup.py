@@ -77,7 +77,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     return judge(ring, made, receiver, people=people, quick=quick)
 
 
-PROOF = Entry("race-signup", run, seconds=PATIENCE, weight=14)
+PROOF = Entry("race-signup", run, seconds=PATIENCE, weight=10)
 
 
 async def open_ring(stage: Stage, addresses: Sequence[str]) -> Ring:

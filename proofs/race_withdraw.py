@@ -88,7 +88,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
 
 
 LEAST = {"refunds meanwhile": 4, "releases meanwhile": 1}
-PROOF = Entry("race-withdraw", run, seconds=PATIENCE, weight=15)
+PROOF = Entry("race-withdraw", run, seconds=PATIENCE, weight=7)
 
 
 async def one_race(stage: Stage, addresses: Sequence[str], *, at_once: int, others: int) -> Race:

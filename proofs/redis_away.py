@@ -87,7 +87,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("redis-away", run, seconds=PATIENCE, weight=27)
+PROOF = Entry("redis-away", run, seconds=PATIENCE, weight=16)
 
 
 async def bypass(trial: Trial) -> tuple[dict[str, int], int]:

@@ -200,7 +200,7 @@ async def run(stage: Stage, quick: bool) -> Finding:
     )
 
 
-PROOF = Entry("refund-order", run, seconds=PATIENCE, weight=6)
+PROOF = Entry("refund-order", run, seconds=PATIENCE, weight=9)
 
 
 def _plan(dice: random.Random, *, quick: bool) -> list[tuple[Kind, list[str]]]:

@@ -265,4 +265,4 @@ async def attempt(small: Small, trial: Trial) -> list[str]:
         return [repr(error)]
 
 
-PROOF = Entry("seeded-bugs", run, seconds=PATIENCE, weight=36)
+PROOF = Entry("seeded-bugs", run, seconds=PATIENCE, weight=26)

@@ -100,7 +100,7 @@ async def run(stage: Stage, quick: bool) -> Finding:  # noqa: ARG001 - it is qui
     return Finding(expected, found, tally.requests, tally.strangers, least, least, [*tally.faults, *changed])
 
 
-PROOF = Entry("tenants", run, seconds=PATIENCE, weight=10)
+PROOF = Entry("tenants", run, seconds=PATIENCE, weight=17)
 
 
 async def _tenant(stage: Stage, server: Server, merchant: MerchantFixture, *, live: bool) -> Tenant:

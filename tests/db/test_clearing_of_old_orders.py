@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -16,7 +15,6 @@ from app import embedded
 from app.db.migrations import downgrade, upgrade
 from app.kit import ids
 from app.ledger.verify import verify
-from tests.factories.servers import chosen
 
 BEFORE_FEES = "0017"
 PAID = """
@@ -41,13 +39,11 @@ async def run(connection: AsyncConnection, script: str) -> None:
 
 
 @pytest.fixture
-def owner_url() -> Iterator[str]:
-    """Servers of this test's own: the schema of all others stays as it is."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ivt-", ignore_cleanup_errors=True) as folder,
-        embedded.start(Path(folder) / "data", durable=False, binaries=chosen()) as stack,
-    ):
-        yield stack.owner_url
+def owner_url(stack: embedded.Stack) -> Iterator[str]:
+    """A database of this test's own: the schema of all others stays as it is."""
+    stack.create_database("clearing")
+    yield stack.url("owner", "clearing")
+    stack.drop_database("clearing")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.campaigns import announcements, budget, compliance, drafting, queries, rules
 from app.campaigns.compliance import Findings
 from app.campaigns.document import RuleDocument
@@ -17,7 +18,7 @@ from app.campaigns.views import campaign_view
 from app.db import outbox
 from app.kit import ids
 from app.kit.errors import Conflict, Unprocessable
-from app.models import AuditEntry, Campaign, CampaignRule
+from app.models import Campaign, CampaignRule
 
 Kept = tuple[Campaign, RuleDocument]
 _CLONED = (
@@ -202,13 +203,5 @@ def _add_version(session: AsyncSession, campaign: Campaign, rule: RuleDocument, 
 
 
 def _audit(session: AsyncSession, campaign: Campaign, action: str, actor: str, now: datetime, **detail: Any) -> None:
-    entry = AuditEntry(
-        merchant_id=campaign.merchant_id,
-        id=ids.new("aud"),
-        actor=actor,
-        action=action,
-        subject_id=campaign.id,
-        detail=detail,
-        at=now,
-    )
-    session.add(entry)
+    own = {"merchant_id": campaign.merchant_id, "actor": actor, "subject_id": campaign.id}
+    audit.record(session, **own, action=action, detail=detail, at=now)

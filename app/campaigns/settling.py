@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.campaigns import announcements, budget, queries
 from app.campaigns.document import RuleDocument
 from app.campaigns.rules import LATE_ORDERS, settles_at
-from app.kit import ids
-from app.models import AuditEntry, Campaign, CampaignRule, Checkout, Commission, Merchant, Order
+from app.models import Campaign, CampaignRule, Checkout, Commission, Merchant, Order
 
 _OPEN_COMMISSIONS = ("pending", "held", "payable", "in_payout")
 _OPEN_CHECKOUTS = ("open", "refund_due")
@@ -50,7 +51,8 @@ async def settle(session: AsyncSession, *, merchant_id: str, campaign_id: str, n
     if over_at is None or now < settles_at(over_at, held_days=held):
         return False
     campaign.status = "settled"
-    _audit(session, campaign, now)
+    what: dict[str, Any] = {"actor": "schedule", "action": "campaign.settle", "subject_id": campaign.id}
+    audit.record(session, merchant_id=campaign.merchant_id, **what, at=now)
     await session.flush()
     await announcements.changed(session, campaign.id)
     return True
@@ -81,16 +83,3 @@ async def _longest_hold(session: AsyncSession, merchant_id: str, campaign_id: st
     )
     documents = (await session.scalars(versions)).all()
     return max((RuleDocument.model_validate(one).commission.held_days() for one in documents), default=0)
-
-
-def _audit(session: AsyncSession, campaign: Campaign, now: datetime) -> None:
-    entry = AuditEntry(
-        merchant_id=campaign.merchant_id,
-        id=ids.new("aud"),
-        actor="schedule",
-        action="campaign.settle",
-        subject_id=campaign.id,
-        detail={},
-        at=now,
-    )
-    session.add(entry)

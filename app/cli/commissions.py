@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from app import audit
 from app.cli import environment
 from app.cli.ledger import check_merchant
 from app.cli.output import Exit, progress, say, show_json, show_table
@@ -20,7 +21,6 @@ from app.commissions.service import release_next
 from app.kit import clock
 from app.kit.errors import not_found
 from app.kit.money import yuan
-from app.merchants import audit
 from app.models import Merchant
 from app.resources import Resources
 
@@ -104,7 +104,7 @@ async def release_batch(resources: Resources, merchant_id: str, now: datetime) -
     async with resources.db.tenant(merchant_id) as session:
         count = await release_next(session, merchant_id=merchant_id, now=now)
         if count:
-            own = {"merchant_id": merchant_id, "subject_id": merchant_id, "actor": ACTOR}
+            own: dict[str, Any] = {"merchant_id": merchant_id, "subject_id": merchant_id, "actor": ACTOR}
             audit.record(session, **own, action="commissions.settled", detail={"commissions": count})
         return count
 

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import typer
 
+from app import audit
 from app.cli import environment
 from app.cli.output import Exit, progress, say, show_json, show_table
 from app.kit import ids, logging
 from app.kit.errors import Unavailable, not_found
-from app.merchants import audit
 from app.resources import Resources
 from app.tracking import live, repair, rows, store, verify_rollups
 from app.tracking import verify as verify_live

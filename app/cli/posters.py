@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from app import audit
 from app.campaigns import queries as campaigns
 from app.cli import environment, gallery
 from app.cli.output import Exit, progress, say, show_json, show_table
 from app.db.rows import get_row
 from app.kit import logging
 from app.kit.errors import InvitreeError, not_found
-from app.merchants import audit
 from app.models import MerchantUser
 from app.poster import PosterInput, Template
 from app.poster.process import DrawingFault

@@ -7,17 +7,17 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.campaigns import budget
 from app.commissions import rules
 from app.commissions.books import announce, legs
 from app.commissions.claw_back import release, released_by, take
 from app.commissions.rules import Row
 from app.db.rows import get_row
-from app.kit import ids
 from app.kit.errors import Conflict, Forbidden
 from app.ledger import service as ledger
 from app.ledger.rules import Leg, cleared
-from app.models import AuditEntry, Commission, MerchantUser
+from app.models import Commission, MerchantUser
 
 MAY_REJECT = frozenset({"owner", "operator"})
 
@@ -47,7 +47,7 @@ async def reject(
     negative = take(family, taking, now=now, exit_="rejected")
     found.reason = negative.reason = reason
     session.add(negative)
-    session.add(_audit(found, reason, actor, now, taking.amount_minor))
+    _audit(session, found, reason=reason, actor=actor, now=now, amount_minor=taking.amount_minor)
     await session.flush()
     await budget.give_back(
         session, merchant_id=merchant_id, campaign_id=found.campaign_id, amount_minor=-taking.amount_minor
@@ -91,14 +91,9 @@ async def _post(session: AsyncSession, first: Commission, moves: dict[str, int],
         raise RuntimeError(f"the rejection of {first.id} was posted before, though its status says otherwise")
 
 
-def _audit(first: Commission, reason: str, actor: str, now: datetime, amount_minor: int) -> AuditEntry:
-    return AuditEntry(
-        merchant_id=first.merchant_id,
-        id=ids.new("aud"),
-        actor=actor,
-        action="commission.rejected",
-        subject_id=first.id,
-        reason=reason,
-        detail={"amount_minor": amount_minor, "order_id": first.order_id, "member_id": first.member_id},
-        at=now,
-    )
+def _audit(
+    session: AsyncSession, first: Commission, *, reason: str, actor: str, now: datetime, amount_minor: int
+) -> None:
+    own = {"merchant_id": first.merchant_id, "actor": actor, "subject_id": first.id}
+    detail = {"amount_minor": amount_minor, "order_id": first.order_id, "member_id": first.member_id}
+    audit.record(session, **own, action="commission.rejected", reason=reason, detail=detail, at=now)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.kit.errors import Unprocessable
 from app.ledger import funds
 from app.ledger.funds import Funds
-from app.merchants import accounts, audit, house
+from app.merchants import accounts, house
 from app.models import Campaign, Merchant
 from app.plans.rules import CURRENCY
 

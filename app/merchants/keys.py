@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import ARRAY, LargeBinary, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.db import driver
 from app.kit import clock, crypto, ids
 from app.kit.errors import Conflict, Forbidden, Unauthorized, not_found
-from app.merchants import audit
 from app.models import ApiKey, Merchant
 
 _WHOSE = (

@@ -9,12 +9,12 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.campaigns import budget
 from app.kit import logging
 from app.kit.errors import Conflict, InvitreeError
 from app.ledger import funds
 from app.ledger import service as ledger
-from app.merchants import audit
 from app.models import Checkout, Merchant, Order, Participant, PlanPurchase
 from app.orders import checkout as checkouts
 from app.orders.checkout import record_order

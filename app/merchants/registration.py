@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.kit import crypto, ids
 from app.kit.errors import Conflict
-from app.merchants import audit, house, keys, verification
+from app.merchants import house, keys, verification
 from app.models import Merchant, MerchantUser
 from app.referrals import phone_codes
 from app.referrals.members import MemberIdentity

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.kit.errors import Conflict, FieldError, Unprocessable, not_found
 from app.ledger import funds
-from app.merchants import accounts, audit, house
+from app.merchants import accounts, house
 from app.models import Checkout, Merchant, Refund
 from app.orders import checkout as checkouts
 from app.orders import paying_back

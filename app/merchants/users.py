@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.kit import ids
-from app.merchants import audit
 from app.models import MerchantUser
 
 

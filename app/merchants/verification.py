@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.kit.errors import Conflict
-from app.merchants import accounts, audit, house
+from app.merchants import accounts, house
 from app.models import Merchant, Participant
 from app.referrals import phone_codes
 from app.referrals.phone_codes import SentCode

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.db.rows import get_row
-from app.kit import ids
-from app.models import AuditEntry, MerchantUser
+from app.models import MerchantUser
 from app.payouts import rules
 from app.payouts.rules import Step
 
@@ -32,14 +32,5 @@ def record(
     **detail: Any,
 ) -> None:
     """Names no people and no accounts: ids and sums only."""
-    session.add(
-        AuditEntry(
-            merchant_id=merchant_id,
-            id=ids.new("aud"),
-            actor=actor_id,
-            action=action,
-            subject_id=subject_id,
-            reason=reason,
-            detail=detail,
-        )
-    )
+    own: dict[str, Any] = {"merchant_id": merchant_id, "actor": actor_id, "action": action, "subject_id": subject_id}
+    audit.record(session, **own, reason=reason, detail=detail)

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.campaigns import queries as campaigns
 from app.campaigns.rules import require_open
 from app.db.rows import get_row
-from app.kit import ids
 from app.kit.errors import Unprocessable
-from app.models import AuditEntry, Participant, Referral
+from app.models import Participant, Referral
 from app.referrals import binding, queries
 from app.referrals.entry import Entry, EntryRequest, enter
 from app.referrals.identity import MemberIdentity
@@ -71,14 +71,6 @@ async def rebind(
 def _audit(
     session: AsyncSession, participant: Participant, referral: Referral, *, reason: str, actor: str, now: datetime
 ) -> None:
-    entry = AuditEntry(
-        merchant_id=participant.merchant_id,
-        id=ids.new("aud"),
-        actor=actor,
-        action="participant.rebound",
-        subject_id=participant.id,
-        reason=reason,
-        detail={"from": referral.decision.get("before"), "to": referral.inviter_id},
-        at=now,
-    )
-    session.add(entry)
+    own = {"merchant_id": participant.merchant_id, "actor": actor, "subject_id": participant.id}
+    detail = {"from": referral.decision.get("before"), "to": referral.inviter_id}
+    audit.record(session, **own, action="participant.rebound", reason=reason, detail=detail, at=now)

@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, literal, select, tu
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app import audit
 from app.campaigns.document import RewardRule, RuleDocument, Trigger
 from app.db import outbox
 from app.db.rows import get_row
 from app.kit import clock, ids
 from app.kit.errors import Conflict
-from app.models import AuditEntry, Campaign, Participant, Referral, Reward
+from app.models import Campaign, Participant, Referral, Reward
 from app.rewards import memberships, rules
 from app.rewards.granting import grant as grant
 from app.rewards.views import reward_view
@@ -180,17 +181,8 @@ async def revoke(
         cut = memberships.make_grant(merchant_id, reward.member_id, "revocation", reward.id, days=-reward.days, now=now)
         await memberships.append(session, locked, [cut])
     reward.status, reward.decided_at = "revoked", now
-    session.add(
-        AuditEntry(
-            merchant_id=merchant_id,
-            id=ids.new("aud"),
-            actor=actor,
-            action="reward.revoked",
-            subject_id=reward.id,
-            reason=reason,
-            at=now,
-        )
-    )
+    own: dict[str, Any] = {"merchant_id": merchant_id, "actor": actor, "subject_id": reward.id}
+    audit.record(session, **own, action="reward.revoked", reason=reason, at=now)
     await outbox.emit_all(session, merchant_id, [("reward.revoked", reward_view(reward))], at=now)
     await session.flush()
     return reward

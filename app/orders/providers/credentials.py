@@ -12,9 +12,10 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.kit import ids, rsa_keys
+from app import audit
+from app.kit import rsa_keys
 from app.kit.errors import Conflict, FieldError, Unprocessable
-from app.models import AuditEntry, Checkout, PaymentProvider, Refund
+from app.models import Checkout, PaymentProvider, Refund
 
 KIND = "wechat"
 
@@ -55,8 +56,8 @@ async def save(
     statement = insert(PaymentProvider).values(row | {"created_at": now})
     changes = {name: statement.excluded[name] for name in ("settings", "changed_at")}
     await session.execute(statement.on_conflict_do_update(index_elements=["merchant_id", "kind"], set_=changes))
-    audit = {"actor": actor_id, "action": "payment_provider.changed", "subject_id": merchant_id}
-    session.add(AuditEntry(merchant_id=merchant_id, id=ids.new("aud"), detail={"provider": KIND}, **audit))
+    own: dict[str, Any] = {"merchant_id": merchant_id, "actor": actor_id, "subject_id": merchant_id}
+    audit.record(session, **own, action="payment_provider.changed", detail={"provider": KIND})
     await session.flush()
     return await session.get_one(PaymentProvider, (merchant_id, KIND), populate_existing=True)
 

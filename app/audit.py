@@ -1,7 +1,8 @@
-"""Who did what to what: rows that the runtime can only add."""
+"""Who did what to what, and why: rows that the runtime can only add."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,15 +18,21 @@ def record(
     actor: str,
     action: str,
     subject_id: str,
+    reason: str | None = None,
     detail: dict[str, Any] | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """`actor` is a key's or user's id, or what started it: `registration`, `command_line`. `detail` names no people."""
+    """`actor` is a key's or user's id, or what started it: `registration`, `command_line`, `schedule`. `detail` names
+    no people. `at`: without it, the transaction's own time."""
     entry = AuditEntry(
         merchant_id=merchant_id,
         id=ids.new("aud"),
         actor=actor,
         action=action,
         subject_id=subject_id,
+        reason=reason,
         detail=detail or {},
     )
+    if at is not None:
+        entry.at = at
     session.add(entry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import random
 import time
@@ -15,7 +16,7 @@ import asyncpg
 from uuid_utils.compat import uuid7
 
 from app.kit import clock, ids
-from app.tracking import live, store
+from app.tracking import live
 from app.tracking.hits import Hit, Kind, Target, micros
 from app.tracking.keys import shard_of
 from app.worker import tracking as worker
@@ -101,7 +102,7 @@ async def _targets(stage: Stage) -> list[Target]:
 
 
 async def _fill(stage: Stage, dice: random.Random, targets: Sequence[Target], events: int) -> None:
-    visitors = [store.visitor_text(dice.randbytes(12)) for _ in range(int(events / EVENTS_A_VISITOR))]
+    visitors = [base64.urlsafe_b64encode(dice.randbytes(12)).decode() for _ in range(int(events / EVENTS_A_VISITOR))]
     chosen = [_skewed(dice, targets) for _ in visitors]
     shards = stage.resources.settings.track_shards
     for _ in range(0, events, BATCH):

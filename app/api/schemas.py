@@ -102,4 +102,3 @@ Instant = Annotated[
     BeforeValidator(clock.spelled_out),
     AfterValidator(lambda value: value.astimezone(UTC)),
 ]
-CreatedAt = datetime

@@ -17,7 +17,7 @@ from app.kit import ids
 from app.kit.errors import Conflict
 from app.models import Member
 from app.referrals import assets, avatars
-from app.referrals.identity import KEYS, MemberKeys, keys_of
+from app.referrals.identity import KEYS, MemberKeys
 from app.referrals.identity import MemberIdentity as MemberIdentity
 
 PROFILE = ("nickname", "avatar_url", "avatar_asset_id")
@@ -30,19 +30,6 @@ class Found:
     member: Member
     created: bool
     verified: bool
-
-
-async def find_or_create(
-    session: AsyncSession, *, merchant_id: str, identity: MemberIdentity, now: datetime
-) -> tuple[Member, bool]:
-    """The member, and whether it is new. A known one gains the identifiers it did not have.
-
-    Conflict `member_identity_conflict` where the identifiers name different members, or contradict the known one.
-    """
-    keys = keys_of(identity)
-    known = await find(session, merchant_id=merchant_id, keys=keys)
-    found = await settle(session, merchant_id=merchant_id, identity=identity, keys=keys, known=known, now=now)
-    return found.member, found.created
 
 
 async def find(session: AsyncSession, *, merchant_id: str, keys: MemberKeys) -> Member | None:

@@ -122,10 +122,6 @@ def visitor_bytes(visitor: str) -> bytes:
     return base64.urlsafe_b64decode(visitor)
 
 
-def visitor_text(visitor: bytes) -> str:
-    return base64.urlsafe_b64encode(visitor).decode()
-
-
 def _event_row(hit: Hit) -> tuple[Any, ...]:
     return (
         instant_of(hit.received_us),

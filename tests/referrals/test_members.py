@@ -11,16 +11,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.kit import clock
 from app.kit.errors import Conflict
 from app.models import Member
-from app.referrals.members import MemberIdentity, find_or_create
+from app.referrals import members
+from app.referrals.identity import MemberIdentity, keys_of
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.invites import new_phone
 
 
 async def meet(session: AsyncSession, merchant: MerchantFixture, **identity: Any) -> tuple[Member, bool]:
-    return await find_or_create(
-        session, merchant_id=merchant.test_id, identity=MemberIdentity(**identity), now=clock.utcnow()
-    )
+    return await meet_at(session, merchant.test_id, MemberIdentity(**identity))
+
+
+async def meet_at(session: AsyncSession, merchant_id: str, identity: MemberIdentity) -> tuple[Member, bool]:
+    """As somebody who signs up is met, without locks: the member, and whether it is new."""
+    own: dict[str, Any] = {"merchant_id": merchant_id, "keys": keys_of(identity)}
+    known = await members.find(session, **own)
+    found = await members.settle(session, **own, identity=identity, known=known, now=clock.utcnow())
+    return found.member, found.created
 
 
 async def test_each_identifier_finds_the_same_member(tenant: AsyncSession, merchant: MerchantFixture) -> None:
@@ -116,10 +123,7 @@ async def test_the_same_phone_at_two_merchants_is_two_members(
     ids = set()
     for merchant_id in (merchant.test_id, merchant.live_id):
         async with resources.db.tenant(merchant_id) as session:
-            identity = MemberIdentity(phone="13812345678")
-            member, created = await find_or_create(
-                session, merchant_id=merchant_id, identity=identity, now=clock.utcnow()
-            )
+            member, created = await meet_at(session, merchant_id, MemberIdentity(phone="13812345678"))
             assert created
             ids.add(member.id)
     for client in (api, live_api):

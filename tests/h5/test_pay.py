@@ -174,6 +174,7 @@ async def test_what_is_sold_out_is_told(browser: httpx.AsyncClient, resources: R
     assert "暂时售完" in (await browser.get(me)).text
     page = await browser.post(f"{me}/buy")
     assert (page.status_code, _title(page)) == (409, "暂时没有库存")
+    assert f'href="{httpx.URL(me).path}">返回' in page.text
 
 
 async def test_the_page_is_light_and_runs_no_script(browser: httpx.AsyncClient, desk: Desk) -> None:
@@ -215,7 +216,7 @@ async def test_in_wechat_the_page_calls_its_script_and_lets_no_other_run(
     assert (call["appId"], call["signType"]) == (fake.settings.app_id, "RSA")
     script = re.search(r"<script>(.*?)</script>", page.text, re.DOTALL)[1]  # type: ignore[index]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in page.headers["content-security-policy"]
+    assert f"script-src 'sha256-{digest}'; frame-src weixin:" in page.headers["content-security-policy"]
     other = await browser.get(f"/h5/pay/{checkout.id}")
     assert "微信支付 ¥" not in other.text  # begun in WeChat, it goes on there
 

@@ -43,6 +43,11 @@ class Keys:
     def stream(self) -> str:
         return self("stream")
 
+    @property
+    def rewritten(self) -> str:
+        """While it is there the server's append-only file needs not be written anew."""
+        return self("rewritten")
+
     def batch(self, batch_id: str) -> str:
         return self(f"batch:{batch_id}")
 

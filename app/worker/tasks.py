@@ -60,6 +60,7 @@ TASKS = (
     Task("pay_back", refunds.pay_back, every_seconds=1),
     Task("release_holds", commissions.release_holds, every_seconds=2),
     Task("repair_counters", counters.repair_counters, every_seconds=0.5),
+    Task("rewrite_journals", tracking.rewrite_journals, every_seconds=3600),
     Task("settle_campaigns", campaigns.settle_campaigns, every_seconds=600),
     Task("turn_due_campaigns", campaigns.turn_due_campaigns, every_seconds=2),
     Task("watch_lag", lag.Watch().look, every_seconds=2),

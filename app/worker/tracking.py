@@ -6,14 +6,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
-from app.kit import clock
+from app.kit import clock, logging
 from app.resources import Resources
-from app.tracking import drain, hours, leases, live, pieces, positions, retention, rows, stream
+from app.tracking import drain, hours, journal, leases, live, pieces, positions, retention, rows, stream
 from app.tracking.drain import Drained
 from app.tracking.keys import shard_of
 from app.tracking.pieces import Ahead, Piece
 from app.worker import away
 
+log = logging.get(__name__)
 # Until each shard has had its turn, and how long one is at least: the first pieces of a turn are small. Who stops the
 # worker waits for the end of one.
 ROUND_SECONDS, TURN_SECONDS = 4.0, 0.5
@@ -107,6 +108,15 @@ async def fold_old_hours(resources: Resources) -> int:
         else:
             away.is_back(resources, task="fold_old_hours", shard=shard)
     return 0
+
+
+async def rewrite_journals(resources: Resources) -> int:
+    try:
+        begun = await journal.rewrite(resources.redis, resources.settings.track_shards)
+    except live.AWAY as error:  # also where the user may not, or the provider does it by itself
+        log.warning("append_only_file_not_rewritten", error=repr(error))
+        return 0
+    return begun
 
 
 async def make_event_partitions(resources: Resources) -> int:

@@ -28,7 +28,7 @@ from tests.factories.tracking import Link, differences, drain_all, make_hit, mak
 
 # The masters' shards: 2, 3, 0 with 1.
 SHARDS = 4
-RIGHTS = "~trk:* ~limit:* +@read +@write +@scripting +@transaction +@connection +cluster|slots +info"
+RIGHTS = "~trk:* ~limit:* +@read +@write +@scripting +@transaction +@connection +cluster|slots +info +bgrewriteaof"
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ from proofs.frame.report import Figure
 from proofs.frame.server import serve
 from proofs.frame.stage import Stage
 
-LEAST_OF_BARE, MOST_OF_GENERATOR = 0.60, 0.5
+LEAST_OF_BARE, MOST_OF_GENERATOR = 0.60, 0.75
 MAIN, QUICK = Setting(1, 64, rounds=7, seconds=2.0), Setting(1, 64, rounds=3, seconds=1.0)
 VARIANTS = {
     "256-connections": Setting(1, 256, rounds=3, seconds=1.5),

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import uvloop
+
 from app.cli.output import Exit, say
 from app.embedded import EmbeddedError
 from proofs.frame.stage import Stage, open_stage
@@ -53,8 +55,11 @@ def read_arguments(program: str, known: Sequence[str], arguments: Sequence[str])
 
 
 def run_all(entries: Sequence[Entry[T]], asked: Asked, failed: Callable[[str, str], T]) -> Mapping[str, T]:
-    """Each on a stage shared with those of its kind; `failed` makes a result of a name and a sentence."""
-    return asyncio.run(_run_all([entry for entry in entries if entry.name in asked.names], asked.quick, failed))
+    """Each on a stage shared with those of its kind, on the loop that servers and workers run on.
+
+    `failed` makes a result of a name and a sentence.
+    """
+    return uvloop.run(_run_all([entry for entry in entries if entry.name in asked.names], asked.quick, failed))
 
 
 async def _run_all(entries: Sequence[Entry[T]], quick: bool, failed: Callable[[str, str], T]) -> dict[str, T]:

@@ -33,7 +33,7 @@ def _() -> None:
     """A buffer that is written behind the answers' back."""
 
     async def later(original: Any, *args: Any) -> None:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.4)
         await original(*args)
 
     def make(original: Any) -> Any:

@@ -17,6 +17,8 @@ from asyncpg.transaction import Transaction
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_cursor
 
 DEAD = 86
+# Whoever has a function under a name of its own has the replacement under it.
+OURS = ("app.", "proofs.", "tests.")
 # Set once a process, before the program runs: there is no other way into patched code.
 FIRED: Path | None = None
 Action = Callable[[], None]
@@ -63,7 +65,7 @@ def replace(place: str, wrap: Wrap) -> None:
     original = getattr(holder, name)
     replacement = wrap(original)
     setattr(holder, name, replacement)
-    for other in [known for title, known in sys.modules.items() if title.startswith("app.")]:
+    for other in [known for title, known in sys.modules.items() if title.startswith(OURS)]:
         for title in [title for title, value in vars(other).items() if value is original]:
             setattr(other, title, replacement)
 

@@ -49,9 +49,7 @@ async def _register(stage: Stage, name: str, invite_code: str | None) -> Merchan
     live, test = Api(stage.http, made["secret_key"]), Api(stage.http, made["test_secret_key"])
     await live.post("/v1/merchant/verify", {"code": made["sandbox_code"]})
     own = await live.get("/v1/merchant")
-    return Merchant(
-        name, own["id"], own["twin_id"], live, test, made["secret_key"], made["test_secret_key"], own["invite_code"]
-    )
+    return Merchant(name, own["id"], own["twin_id"], live, test, made["test_secret_key"], own["invite_code"])
 
 
 async def hang_posters(stage: Stage) -> None:

@@ -25,7 +25,6 @@ class Merchant:
     test_id: str
     live: Api
     test: Api
-    live_key: str
     test_key: str
     invite_code: str = ""
 

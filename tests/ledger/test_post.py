@@ -212,3 +212,12 @@ async def test_entries_written_past_the_service_do_not_deadlock_either(
     async with resources.db.tenant(merchant.test_id) as session:
         found = await queries.balance(session, merchant_id=merchant.test_id, member_id=members[0])
     assert found.payable_minor == 40
+
+
+async def test_a_balance_moves_within_its_page(resources: Resources) -> None:
+    """Where any index reads a balance, or its page is full, all indexes get a new entry each time it moves."""
+    async with resources.db.system() as session:
+        indexes = text("SELECT indexdef FROM pg_indexes WHERE tablename = 'ledger_accounts'")
+        assert [index for index in await session.scalars(indexes) if "balance_minor" in index] == []
+        options = text("SELECT reloptions FROM pg_class WHERE oid = 'ledger_accounts'::regclass")
+        assert await session.scalar(options) == ["fillfactor=70"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -34,11 +34,11 @@ STATUS = {
 }
 TEXT = {
     "payee_account_invalid": "请输入正确的支付宝账号（手机号或邮箱）",
-    "real_name_missing": "请填写支付宝实名认证的姓名",
-    "real_name_invalid": "姓名要以文字开头，请填写支付宝实名认证的姓名",
+    "real_name_missing": "请填写实名认证的姓名",
+    "real_name_invalid": "姓名要以文字开头，请填写实名认证的姓名",
     "payee_account_of_invite": "这个账号已是您的邀请人或好友的收款账号，请填写本人的账号",
     "payee_account_in_use": "这个账号正在打款，到账后才能修改姓名",
-    "payee_account_missing": "请先填写收款账号",
+    "payee_account_missing": "请先在下面填写收款账号",
     "withdrawal_open": "还有一笔提现没有完成，请等它到账或先取消",
     "nothing_payable": "现在没有可以提现的金额",
     "below_minimum": "还没有达到最低提现金额",
@@ -48,6 +48,8 @@ TEXT = {
     "withdrawal_paid": "这笔提现已经到账",
     "ledger_disagrees": "账目正在核对，请稍后再来",
 }
+KIND = {"wechat": "微信零钱", "alipay": "支付宝", "bank": "银行卡"}
+TYPED = {"wechat_name": "", "alipay_name": "", "alipay_account": ""}
 OF_OBSTACLE = {"negative_balance": "nothing_payable"}
 
 
@@ -75,7 +77,8 @@ async def save_account(
         else:
             await accounts.save(own.session, **own.tenant, **given, kind="alipay", account=account)
 
-    return await _done(request, resources, participant_id, act)
+    typed = {"wechat_name": real_name} if kind == "wechat" else {"alipay_name": real_name, "alipay_account": account}
+    return await _done(request, resources, participant_id, act, typed)
 
 
 @router.post("/me/{participant_id}/withdraw")
@@ -111,15 +114,19 @@ async def cancel(
 
 
 async def _done(
-    request: Request, resources: Resources, participant_id: str, act: Callable[[Own], Awaitable[None]]
+    request: Request,
+    resources: Resources,
+    participant_id: str,
+    act: Callable[[Own], Awaitable[None]],
+    typed: Mapping[str, str] | None = None,
 ) -> Response:
-    """The page again; what is wrong stands above the form, and was rolled back."""
+    """The page again; what is wrong stands above the form, with what was typed in it, and was rolled back."""
     try:
         async with own_page(request, resources, participant_id) as own:
             await act(own)
     except InvitreeError as error:
         async with own_page(request, resources, participant_id) as own:
-            return await _page(own, error=error)
+            return await _page(own, error=error, typed=typed)
     return redirect(f"/h5/me/{participant_id}/withdraw")
 
 
@@ -133,7 +140,7 @@ async def _now(own: Own) -> datetime:
     return clock.tenant_now(merchant.clock_offset_seconds)
 
 
-async def _page(own: Own, *, error: InvitreeError | None = None) -> Response:
+async def _page(own: Own, *, error: InvitreeError | None = None, typed: Mapping[str, str] | None = None) -> Response:
     member_id = own.visitor.member_id
     latest = await queries.latest_payee_account(own.session, **own.tenant, member_id=member_id)
     mine = PageQuery(limit=SHOWN, equals={"member_id": member_id})
@@ -148,6 +155,7 @@ async def _page(own: Own, *, error: InvitreeError | None = None) -> Response:
         quote=quote,
         why=TEXT.get(OF_OBSTACLE.get(quote.obstacle or "", quote.obstacle or ""), ""),
         account=_masked(latest),
+        typed={**TYPED, **(typed or {})},
         by_wechat=await _openid(own) is not None,
         withdrawals=page.rows,
         words=STATUS,
@@ -158,4 +166,6 @@ async def _page(own: Own, *, error: InvitreeError | None = None) -> Response:
 def _masked(account: PayeeAccount | None) -> str:
     if account is None:
         return ""
-    return f"{payees.mask(account.kind, account.account)} {people.mask_name(account.real_name)}"
+    # Nobody knows an openid, not even their own.
+    number = "" if account.kind == "wechat" else payees.mask(account.kind, account.account)
+    return " ".join(filter(None, [KIND[account.kind], number, people.mask_name(account.real_name)]))

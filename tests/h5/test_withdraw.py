@@ -58,7 +58,7 @@ async def test_an_account_a_request_and_a_change_of_mind(
     assert "可提现 17.70 元" in page.text
     assert ' disabled aria-describedby="why"' in page.text
     page = await browser.post(f"{own}/account", data=ACCOUNT)
-    assert ("z***@example.com 张**" in page.text, " disabled " in page.text) == (True, False)
+    assert ("支付宝 z***@example.com 张**" in page.text, " disabled " in page.text) == (True, False)
     page = await browser.post(own)
     assert ("已申请" in page.text, await states(resources, merchant)) == (True, [("requested", 1_770)])
     again = await browser.post(own)
@@ -89,7 +89,7 @@ async def test_an_earlier_account_saved_again_is_the_one_that_is_paid(
     ("given", "text"),
     [
         ({"account": "nobody", "real_name": "张小明"}, "请输入正确的支付宝账号"),
-        ({"account": "zhang@example.com", "real_name": " "}, "请填写支付宝实名认证的姓名"),
+        ({"account": "zhang@example.com", "real_name": " "}, "请填写实名认证的姓名"),
         ({}, "请输入正确的支付宝账号"),
     ],
 )
@@ -103,10 +103,11 @@ async def test_what_is_wrong_with_an_account_is_said_on_the_page(
 ) -> None:
     page = await browser.post(f"{own}/account", data=given)
     assert (page.status_code, text in page.text) == (422, True)
+    assert all(f'value="{typed}"' in page.text for typed in given.values())
     async with resources.db.tenant(merchant.test_id) as session:
         assert (await session.scalars(select(PayeeAccount))).all() == []
     refused = await browser.post(own)
-    assert (refused.status_code, "请先填写收款账号" in refused.text) == (409, True)
+    assert (refused.status_code, "请先在下面填写收款账号" in refused.text) == (409, True)
 
 
 async def test_what_is_approved_may_be_cancelled_and_what_is_sent_may_not(

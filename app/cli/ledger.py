@@ -13,9 +13,11 @@ from app.cli.desk import Desk, at_desk
 from app.cli.output import Exit, say, show_json, show_table
 from app.cli.payout_desk import Looker, write_down
 from app.kit import ids
+from app.kit.errors import not_found
 from app.kit.money import yuan
 from app.ledger.verify import Report
 from app.ledger.verify import verify as verify_ledger
+from app.models import Merchant
 from app.resources import Resources
 
 app = typer.Typer(help="The ledger: every movement of money, in double entry.", no_args_is_help=True)
@@ -41,6 +43,8 @@ def verify(
         if user is not None:
             await at_desk(resources, merchant or "", look, execute=True)
         async with resources.db.system() as session:
+            if merchant is not None and await session.get(Merchant, merchant) is None:
+                raise not_found("merchant")
             return await verify_ledger(session, merchant_id=merchant)
 
     report = environment.run(work, data)

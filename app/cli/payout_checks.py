@@ -31,11 +31,20 @@ def reconcile(
     ask: Annotated[bool, typer.Option("--ask", help="Also ask the providers after each transfer.")] = False,
     credentials: Annotated[
         Path | None,
-        typer.Option(help="With --ask: JSON of an account that is the merchant's no more; not kept.", exists=True),
+        typer.Option(
+            help="With --ask: JSON of an account that is the merchant's no more; not kept.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     listed: Annotated[
         Path | None,
-        typer.Option("--list", help="CSV of a provider: payout_id or key, amount, external_id, status.", exists=True),
+        typer.Option(
+            "--list",
+            help="CSV of a provider: payout_id or key, amount, external_id, status.",
+            exists=True,
+            dir_okay=False,
+        ),
     ] = None,
     since: Annotated[str | None, typer.Option(help="The list is complete for what was paid from here on …")] = None,
     until: PaidUntil = None,
@@ -101,9 +110,11 @@ def doctor(merchant: Merchant, user: Looker = None, as_json: Json = False, data:
 def settings(
     merchant: Merchant,
     user: Looker = None,
-    minimum: Annotated[int | None, typer.Option(help="The least withdrawal, in fen.")] = None,
-    fee: Annotated[int | None, typer.Option(help="Of each payout, in fen …")] = None,
-    fee_bps: Annotated[int | None, typer.Option(help="… and this much of its amount, in basis points.")] = None,
+    minimum: Annotated[int | None, typer.Option(min=10, max=100_000_000, help="The least withdrawal, in fen.")] = None,
+    fee: Annotated[int | None, typer.Option(min=0, max=1_000_000, help="Of each payout, in fen …")] = None,
+    fee_bps: Annotated[
+        int | None, typer.Option(min=0, max=1_000, help="… and this much of its amount, in basis points.")
+    ] = None,
     fee_bearer: Annotated[FeeBearer | None, typer.Option(help="payee: it is withheld, and the net goes out.")] = None,
     execute: Execute = False,
     as_json: Json = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,14 @@ from app.payouts import acting
 from app.payouts.rules import Channel
 from app.resources import Resources
 
+
+def currency_code(text: str) -> str:
+    """Of another spelling there would be nothing to pay, and nothing said."""
+    if not re.fullmatch("[A-Z]{3}", text):
+        raise typer.BadParameter("three capital letters, like CNY")
+    return text
+
+
 Merchant = Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")]
 User = Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")]
 Looker = Annotated[str | None, typer.Option("--as", help="The merchant user who looks (usr_…), for the audit log.")]
@@ -29,7 +38,7 @@ Until = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Execute = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
 Channels = Annotated[Channel, typer.Option("--channel", help="Only members with an account there; file takes all.")]
-Currency = Annotated[str, typer.Option(help="ISO 4217 code.")]
+Currency = Annotated[str, typer.Option(help="ISO 4217 code.", callback=currency_code)]
 Data = Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")]
 Work = Callable[[Desk], Awaitable[dict[str, Any]]]
 
@@ -79,6 +88,6 @@ def instant(text: str | None, option: str) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo is not None else found.replace(tzinfo=clock.SHANGHAI)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter("a day like 2026-11-30, or an instant", param_hint=option) from None
-    return (found if found.tzinfo is not None else found.replace(tzinfo=clock.SHANGHAI)).astimezone(UTC)

@@ -28,7 +28,9 @@ app = typer.Typer(help="Credentials with providers: sealed, never shown again.",
 @app.command("set")
 def set_(
     kind: Annotated[Kind, typer.Argument(help="Whose.")],
-    file: Annotated[Path, typer.Argument(help="JSON with the fields of PUT /v1/payout-rails/KIND.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="JSON with the fields of PUT /v1/payout-rails/KIND.", exists=True, dir_okay=False)
+    ],
     merchant: Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")],
     user: Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")],
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without, it is tried and undone.")] = False,

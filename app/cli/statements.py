@@ -19,6 +19,7 @@ from app.kit.money import yuan
 from app.ledger import queries
 from app.ledger.statement import Edge, StatementLine, whole
 from app.ledger.views import CSV_COLUMNS, whole_rows
+from app.referrals.queries import get_member
 from app.resources import Resources
 
 SHOWN = 50
@@ -43,6 +44,8 @@ def statement(
     async def work(desk: Desk) -> Found:
         with progress() as bar:
             task = bar.add_task("Entries", total=None)
+            if member is not None:
+                await get_member(desk.session, merchant_id=desk.merchant_id, member_id=member)
             own: dict[str, Any] = {"merchant_id": desk.merchant_id, "member_id": member}
             lines, edges = await whole(
                 desk.session, **own, **bounds, progress=lambda done: bar.update(task, completed=done)

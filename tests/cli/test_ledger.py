@@ -6,11 +6,13 @@ from typer.testing import CliRunner
 
 from app.cli import app
 from app.kit import ids
+from app.kit.errors import NotFound
 from app.resources import Resources
 from tests.factories import MerchantFixture
 from tests.factories.money import earned, move
 
 runner = CliRunner()
+STRANGER = "mbr_01h2xcejqtf2nbrexx3vqjhp41"
 
 
 @pytest.fixture
@@ -42,6 +44,22 @@ def test_scripts_read_json(crooked: str) -> None:
     assert (result.exit_code, report["ok"]) == (1, False)
     mine = [found for found in report["differences"] if found["merchant_id"] == crooked]
     assert [(found["expected_minor"], found["found_minor"]) for found in mine] == [(0, 1_770)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["verify"], ["statement"], ["statement", "--member", "mbr_01h2xcejqtf2nbrexx3vqjhp41"]],
+    ids=["verify", "merchant", "member"],
+)
+def test_whoever_does_not_exist_has_no_clean_books(words: list[str], merchant: MerchantFixture) -> None:
+    whose = merchant.test_id if "--member" in words else "mch_01h2xcejqtf2nbrexx3vqjhp41"
+    result = runner.invoke(app, ["ledger", *words, "--merchant", whose])
+    assert isinstance(result.exception, NotFound), result.output
+
+
+def test_what_is_no_member_of_the_merchant_has_no_statement(merchant: MerchantFixture) -> None:
+    result = runner.invoke(app, ["ledger", "statement", "--merchant", merchant.test_id, "--member", "mbr_zzz"])
+    assert isinstance(result.exception, NotFound), result.output
 
 
 def test_what_is_no_merchant_is_a_mistake_of_usage() -> None:

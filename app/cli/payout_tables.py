@@ -21,7 +21,7 @@ _WHY = {
     "negative_balance": "refunds took more than was earned",
     "nothing_payable": "earned and refunded come to nothing",
     "below_minimum": "less than the minimum",
-    "payee_account_missing": "no payee account",
+    "payee_account_missing": "no payee account for this channel",
     "payee_account_refused": "the account or its name begins as a formula does: have it corrected",
     "after_cut_off": "asked for after the cut-off",
 }
@@ -130,6 +130,10 @@ def target(out: Path | None, name: str) -> Path:
 
 def say_file(file: dict[str, Any], *, written: bool) -> None:
     say(f"{'Written' if written else 'Would be written'}: {escape(file['path'])} (SHA-256 {file['sha256']})")
+
+
+def say_left_out(payout_ids: Sequence[str]) -> None:
+    say(f"Left out of the file, as their account or name begins as a formula does: {', '.join(payout_ids)}")
 
 
 def show_first(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -160,6 +160,8 @@ def export(
     data: Data = None,
 ) -> None:
     """Write the payout file of an approved batch; again it is the same to the byte."""
+    if (format_, encoding) in (("csv", "gbk"), ("xlsx", "gbk")):
+        raise typer.BadParameter("only of Alipay's template", param_hint="--encoding")
     content: list[bytes] = []
     form: Format | AlipayFormat = "alipay-gbk" if (format_, encoding) == ("alipay", "gbk") else format_
     who = Payer(payer, payer_name) if payer and payer_name else None
@@ -170,12 +172,15 @@ def export(
         content.append(exported.content)
         path = payout_tables.target(out, exported.name)
         file = {"path": str(path), "sha256": exported.sha256, "bytes": len(exported.content), "first": exported.first}
-        return {"batch": desk.show(batch_view(exported.batch)), "file": file}
+        return {"batch": desk.show(batch_view(exported.batch)), "file": file, "left_out": [*exported.left_out]}
 
     done = act(work, merchant, data, execute=execute, as_json=as_json)
     if execute:
         write_private(Path(done["file"]["path"]), content[0], lost=LOST)
     payout_tables.say_file(done["file"], written=execute)
+    if done["left_out"]:
+        payout_tables.say_left_out(done["left_out"])
+        raise typer.Exit(Exit.PARTLY)
 
 
 @app.command()
@@ -199,7 +204,9 @@ def send(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV: payout_id, status, external_id, reason, paid_at.", exists=True)],
+    file: Annotated[
+        Path, typer.Argument(help="CSV: payout_id, status, external_id, reason, paid_at.", exists=True, dir_okay=False)
+    ],
     merchant: Merchant,
     batch: Batch,
     user: User,

@@ -34,6 +34,12 @@ def clean(text: str) -> str:
     return "".join(kept).strip()
 
 
+def evaluates(text: str) -> bool:
+    """Whether a program would take the cell, or a part that it splits off, for a formula. An apostrophe is none."""
+    folded = unicodedata.normalize("NFKC", text).lstrip()
+    return folded.startswith(tuple(_FORMULA)) or _CELL_INSIDE.search(text) is not None
+
+
 def safe(text: str) -> str:
     """The text as a CSV cell that no program evaluates or takes for a number."""
     text = _CELL_INSIDE.sub(r"\1\2'", clean(text))

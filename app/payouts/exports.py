@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -13,21 +14,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit.errors import Conflict, Unprocessable
 from app.models import PayeeAccount, Payout, PayoutBatch, PayoutBatchFile
-from app.payouts import acting, alipay_file, payout_file, queries, reconciliation, rules
+from app.payouts import acting, alipay_file, outcomes, payout_file, queries, reconciliation, rules
 from app.payouts.alipay_file import AlipayFormat, Payer
 from app.payouts.locks import lock_batches
 from app.payouts.payout_file import Format, PayoutLine
 from app.payouts.service import move_withdrawals
 
+SHOWN = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """`first` is true for the one export that handed the batch over; `content` holds names and accounts in full."""
+    """`first` is true for the one export that handed the batch over; `content` holds names and accounts in full.
+
+    `left_out`: payouts that Alipay's template could not name.
+    """
 
     batch: PayoutBatch
     name: str
     content: bytes
     first: bool
+    left_out: Sequence[str] = ()
 
     @property
     def sha256(self) -> str:
@@ -47,6 +54,7 @@ async def export(
     """CSV and XLSX are written down at the first export: whatever is asked for later are the same payouts.
 
     Alipay's template, which wants a `payer`, is written when it is first asked for, while nothing has a result yet.
+    Whom it cannot name is left out: failed, where no file is out that could pay them, and else as they were.
     """
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="export")
     await lock_batches(session, merchant_id)
@@ -55,11 +63,15 @@ async def export(
     first = batch.status == "approved"
     if first:
         await reconciliation.require_batch_adds_up(session, merchant_id=merchant_id, batch_id=batch.id)
+        if format_ in alipay_file.ENCODINGS:
+            await _fail_unnameable(session, batch, now)
         await _hand_over(session, batch, now)
-    if format_ not in payout_file.FORMATS:
+    if format_ in alipay_file.ENCODINGS:
         await _write_alipay(session, batch, cast("AlipayFormat", format_), payer, now)
     file = await session.get_one(PayoutBatchFile, (merchant_id, batch.id, format_))
-    exported = Exported(batch, file.name, base64.b64decode(file.content), first)
+    content = base64.b64decode(file.content)
+    left_out = await _left_out(session, batch, content) if format_ in alipay_file.ENCODINGS else []
+    exported = Exported(batch, file.name, content, first, left_out)
     acting.record(
         session,
         merchant_id=merchant_id,
@@ -69,9 +81,34 @@ async def export(
         format=format_,
         sha256=exported.sha256,
         first=first,
+        left_out=len(left_out),
     )
     await session.flush()
     return exported
+
+
+async def _fail_unnameable(session: AsyncSession, batch: PayoutBatch, now: datetime) -> None:
+    """Their commissions are payable again."""
+    lines = await _lines(session, batch)
+    out = {line.payout_id for line in lines if line.channel == "alipay" and not alipay_file.can_hold(line)}
+    pairs = await queries.payouts_with_withdrawals(session, merchant_id=batch.merchant_id, batch_id=batch.id)
+    failed = [pair for pair in pairs if pair[0].id in out]
+    for payout, _ in failed:
+        payout.status, payout.reason = "failed", alipay_file.REFUSED
+    await outcomes.announce(session, merchant_id=batch.merchant_id, paid=[], failed=failed, now=now)
+
+
+async def _left_out(session: AsyncSession, batch: PayoutBatch, content: bytes) -> list[str]:
+    payouts = await queries.payouts_of_batch(session, merchant_id=batch.merchant_id, batch_id=batch.id)
+    ids = [payout.id for payout in payouts if payout.status != "cancelled"]
+    return [payout_id for payout_id in ids if not alipay_file.holds(content, payout_id)]
+
+
+async def _has_results(session: AsyncSession, batch: PayoutBatch) -> bool:
+    """Of its channel: to be left out is none."""
+    payouts = await queries.payouts_of_batch(session, merchant_id=batch.merchant_id, batch_id=batch.id)
+    told = [each for each in payouts if each.status not in ("submitting", "cancelled")]
+    return any((each.status, each.reason) != ("failed", alipay_file.REFUSED) for each in told)
 
 
 async def _hand_over(session: AsyncSession, batch: PayoutBatch, now: datetime) -> None:
@@ -96,10 +133,12 @@ async def _write_alipay(
         return
     if payer is None:
         raise Unprocessable("payer_missing", "Alipay's template names who pays: give the payer's account and name.")
-    counts = await queries.count_by_status(session, merchant_id=batch.merchant_id, batch_id=batch.id)
-    if counts.keys() - {"submitting", "cancelled"}:
+    if await _has_results(session, batch):
         raise Conflict("batch_has_results", "Some payouts have their result: a new file would pay them again.")
-    lines = await _lines(session, batch)
+    lines = [line for line in await _lines(session, batch) if alipay_file.can_hold(line)]
+    if not lines:
+        nobody = ", ".join((await _left_out(session, batch, b""))[:SHOWN])
+        raise Unprocessable(alipay_file.REFUSED, f"The template can name nobody of the batch: {nobody}.")
     content = alipay_file.render(lines, format_, number=batch.number, payer=payer, now=now)
     _keep(session, batch, format_, alipay_file.file_name(batch.number, format_), content, now)
     await session.flush()

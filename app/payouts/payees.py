@@ -14,7 +14,8 @@ Kind = Literal["wechat", "alipay", "bank"]
 
 _OPENID = re.compile(r"[A-Za-z0-9_-]{6,64}")
 _ALIPAY_ID = re.compile(r"2088\d{12}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# A quote in front comes from a cell of a spreadsheet.
+_EMAIL = re.compile(r"(?!['\"])[^@\s]+@[^@\s]+\.[^@\s]+")
 _BANK = re.compile(r"\d{6,32}")
 _EXPECTED = {
     "wechat": "the openid of the person in this merchant's official account",

@@ -53,7 +53,7 @@ async def import_results(
     await acting.require(session, merchant_id=merchant_id, actor_id=actor_id, step="import")
     await lock_batches(session, merchant_id)
     batch = await queries.hold_batch(session, merchant_id=merchant_id, batch_id=batch_id)
-    rules.require_step(batch.status, "import")
+    rules.require_step("sent" if batch.sent_at else batch.status, "import")
     payouts = await queries.payouts_of_batch(session, merchant_id=merchant_id, batch_id=batch.id)
     verdict = result_rules.judge(file, await _facts(session, batch, payouts, file), now=now)
     paid, failed = await _apply(session, batch, verdict.apply, now)

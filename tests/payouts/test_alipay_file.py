@@ -13,14 +13,16 @@ import pytest
 from sqlalchemy import update
 
 from app.kit.errors import Conflict, InvitreeError, Unprocessable
-from app.models import Payout, PayoutBatch
-from app.payouts import alipay_file, exports, service, withdrawals
+from app.kit.spreadsheets import bare
+from app.models import Participant, Payout, PayoutBatch
+from app.payouts import alipay_file, exports, payout_file, reconciliation, service, withdrawals
 from app.payouts.alipay_file import MOST_ROWS, AlipayFormat, Payer
 from app.payouts.payout_file import PayoutLine
 from app.payouts.planning import Choice
-from tests.factories.payables import NOW, make_payable, store_payee
+from tests.factories.payables import NOW, buckets, make_payable, store_payee
 from tests.payouts.conftest import Office
 
+FORMS: tuple[AlipayFormat, ...] = ("alipay", "alipay-gbk")
 PAYER = Payer("finance@shop.example.com", "某某科技有限公司")
 LINE = PayoutLine(
     "pay_01h2xcejqtf2nbrexx3vqjhp41", "PB20261122ABCDEFGH", "alipay", "zhang@example.com", "张小明", Decimal("12.50"),
@@ -90,7 +92,7 @@ def test_three_thousand_rows_fit_and_no_more() -> None:
         render(*[LINE] * (MOST_ROWS + 1))
 
 
-@pytest.mark.parametrize("text", ["=1+1@example.com", "+86", "＝1", "'x", ""])
+@pytest.mark.parametrize("text", ["=1+1@example.com", "+86", "＝1", "张;=1+1", ""])
 def test_what_a_spreadsheet_would_evaluate_is_refused(text: str) -> None:
     for line in (replace(LINE, account=text), replace(LINE, real_name=text)):
         with pytest.raises(InvitreeError, match="alipay_cell_refused"):
@@ -116,8 +118,59 @@ async def test_who_cannot_stand_in_the_template_is_left_out_and_the_others_are_p
     assert "zhao@example.com,赵六" in exported.content.decode()
 
 
+def test_a_name_may_begin_with_an_apostrophe() -> None:
+    named = replace(LINE, real_name="'Abd al-Rahman")
+    assert ",zhang@example.com,'Abd al-Rahman,12.50," in render(named).decode()
+    (row,) = csv.DictReader(io.StringIO(payout_file.render([named], "csv", created=NOW).decode(), newline=""))
+    assert bare(row["real_name"]) == "'Abd al-Rahman"
+
+
+async def unnameable(office: Office) -> tuple[PayoutBatch, Participant]:
+    """A batch for files, with one name as it was once saved."""
+    promoter = await make_payable(office.session, office.merchant_id, 700, kind="alipay", account="old@example.com")
+    await store_payee(office.session, promoter, real_name="=李四")
+    return await approved(office, 1_250, 99_99), promoter
+
+
+async def test_one_whom_the_template_cannot_name_has_failed_and_the_others_are_paid(office: Office) -> None:
+    batch, promoter = await unnameable(office)
+    exported = await export(office, batch)
+    (failed,) = [each for each in await office.payouts(batch) if each.member_id == promoter.member_id]
+    assert (failed.status, failed.reason, exported.left_out) == ("failed", "alipay_cell_refused", [failed.id])
+    assert await buckets(office.session, promoter) == (700, 0, 0)
+    assert "112.49,2\r\n" in exported.content.decode()
+    assert failed.id not in (await office.export(batch)).content.decode()
+    assert [(await export(office, batch, form)).left_out for form in FORMS] == [[failed.id]] * 2
+    assert (await export(office, batch)).content == exported.content
+    assert (await reconciliation.reconcile(office.session, merchant_id=office.merchant_id)).differences == []
+
+
+async def test_one_who_may_be_paid_by_another_file_is_left_out_as_it_is(office: Office) -> None:
+    batch, promoter = await unnameable(office)
+    generic = await office.export(batch)
+    exported = await export(office, batch)
+    (left,) = [each for each in await office.payouts(batch) if each.member_id == promoter.member_id]
+    assert (left.status, exported.left_out) == ("submitting", [left.id])
+    assert left.id in generic.content.decode()
+    assert await buckets(office.session, promoter) == (0, 700, 0)
+
+
+async def test_a_batch_of_nobody_whom_the_template_can_name_stays_approved(office: Office) -> None:
+    promoter = await make_payable(office.session, office.merchant_id, 700, kind="alipay", account="old@example.com")
+    await store_payee(office.session, promoter, real_name="=李四")
+    batch = await office.approve(await office.build())
+    (payout,) = await office.payouts(batch)
+    with pytest.raises(Unprocessable, match=f"alipay_cell_refused.*{payout.id}"):
+        async with office.session.begin_nested():
+            await export(office, batch)
+    await office.session.refresh(batch)
+    await office.session.refresh(payout)
+    assert (batch.status, payout.status) == ("approved", "created")
+    assert await buckets(office.session, promoter) == (0, 700, 0)
+
+
 def test_a_name_that_gbk_has_not_wants_the_other_encoding() -> None:
     rare = replace(LINE, real_name="𠮷田")
     assert "𠮷田" in render(rare).decode()
-    with pytest.raises(Unprocessable, match="alipay_file_encoding"):
+    with pytest.raises(Unprocessable, match=f"alipay_file_encoding.*{LINE.payout_id[-22:]}"):
         render(rare, format_="alipay-gbk")

@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.db.outbox import OutboxEvent
 from app.kit import clock
 from app.kit.errors import Conflict
-from app.models import Commission, Withdrawal
-from app.payouts import carrying, exports, sending, service, withdrawals
+from app.models import Commission, Payout, Withdrawal
+from app.payouts import carrying, exports, results, sending, service, withdrawals
 from app.payouts.locks import lock_batches
 from app.payouts.rails.protocol import Answer
+from app.payouts.result_file import parse
 from app.resources import Resources
 from app.worker import payouts as worker
 from tests.factories import MerchantFixture
@@ -204,6 +205,23 @@ async def test_delayed_is_carried_out_later(counter: Counter) -> None:
     assert [each.status for each in await counter.payouts()] == ["paid"]
 
 
+async def report(session: AsyncSession, batch_id: str, payout: Payout, counter: Counter) -> None:
+    """Of a file that nobody exported, with a column as if somebody had."""
+    file = parse(f"payout_id,status,amount\n{payout.id},paid,7.00\n".encode())
+    who: dict[str, Any] = {"merchant_id": counter.merchant_id, "actor_id": counter.checker, "now": clock.utcnow()}
+    await results.import_results(session, batch_id=batch_id, file=file, **who)
+
+
+async def test_what_was_sent_takes_no_result_file_when_it_is_settled_either(counter: Counter) -> None:
+    batch = await counter.sent(700)
+    await counter.carry()
+    (payout,) = await counter.payouts()
+    assert payout.status == "paid"
+    async with counter.resources.db.tenant(counter.merchant_id) as session:
+        with pytest.raises(Conflict, match="batch_sent"):
+            await report(session, batch.id, payout, counter)
+
+
 async def test_what_is_sent_is_neither_cancelled_nor_exported(counter: Counter) -> None:
     batch = await counter.sent(700)
     own: dict[str, Any] = {"merchant_id": counter.merchant_id, "now": clock.utcnow()}
@@ -212,6 +230,7 @@ async def test_what_is_sent_is_neither_cancelled_nor_exported(counter: Counter) 
         lambda session: service.cancel(session, batch_id=batch.id, actor_id=counter.maker, **own),
         lambda session: exports.export(session, batch_id=batch.id, actor_id=counter.checker, format_="csv", **own),
         lambda session: withdrawals.cancel(session, withdrawal_id=payout.withdrawal_id, **own),
+        lambda session: report(session, batch.id, payout, counter),
     ):
         async with counter.resources.db.tenant(counter.merchant_id) as session:
             with pytest.raises(Conflict, match=r"batch_sent|withdrawal_in_payout"):

@@ -185,12 +185,14 @@ async def approve_batch(batch_id: str, body: ApproveIn, tenant: TenantDep) -> di
 async def export_batch(
     batch_id: str, tenant: TenantDep, request: Request, body: Annotated[ExportIn, Optionally(default_factory=ExportIn)]
 ) -> Response:
-    """The file, with names and accounts in full; again it is the same to the byte."""
+    """The file, with names and accounts in full; again it is the same to the byte. Whom Alipay's template cannot name
+    is left out, and named in the header `Left-Out`: `failed`, unless another format was exported before."""
     # The file is kept sealed and is the same each time: an answer remembered beside it would lie open.
     request.state.idempotency_claim = None
     scope = {"merchant_id": tenant.merchant_id, "batch_id": batch_id, "actor_id": body.user_id or tenant.key_id}
     exported = await exports.export(tenant.session, **scope, format_=body.format, payer=body.payer(), now=tenant.now)
     headers = {"Content-Disposition": f'attachment; filename="{exported.name}"'}
+    headers |= {"Left-Out": ", ".join(exported.left_out[:100])} if exported.left_out else {}
     return Response(exported.content, headers=headers, media_type=MEDIA_TYPES[body.format])
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from sqlalchemy import select, text
@@ -21,7 +22,7 @@ from app.orders import paying_back, selling
 from app.orders.selling import Wish
 from app.resources import Resources
 from tests.factories import MerchantFixture
-from tests.factories.payables import make_payable, make_user
+from tests.factories.payables import make_payable, make_user, store_payee
 from tests.factories.providers import wechat_settings
 from tests.factories.shops import make_shop
 
@@ -404,3 +405,35 @@ def test_credentials_that_are_none_are_a_mistake_of_usage(terminal: Terminal, tm
     file = tmp_path / "old.json"
     file.write_bytes(content)
     assert terminal.run("reconcile", "--ask", "--credentials", str(file))[0] == 2
+
+
+async def test_who_is_left_out_of_a_file_is_named_and_exits_with_four(
+    terminal: Terminal, resources: Resources, tmp_path: Path, api: httpx.AsyncClient
+) -> None:
+    async with resources.db.tenant(terminal.shop.merchant_id) as session:
+        for account in ("li@example.com", "zhang@example.com"):
+            saved = {"kind": "alipay", "account": account}
+            promoter = await make_payable(session, terminal.shop.merchant_id, 700, **saved)
+
+    def approve() -> str:
+        built = terminal.read("build", "--channel", "alipay", "--as", terminal.shop.maker, "--execute")
+        batch = str(built["batch"]["id"])
+        terminal.read("approve", "--batch", batch, "--as", terminal.shop.checker, "--execute")
+        return batch
+
+    batch = await asyncio.to_thread(approve)
+    async with resources.db.tenant(terminal.shop.merchant_id) as session:
+        await store_payee(session, promoter, real_name="=李四")
+    payer = ["--format", "alipay", "--payer", "a@example.com", "--payer-name", "公司"]
+    acts = ["export", "--batch", batch, "--as", terminal.shop.checker, *payer, "--out", str(tmp_path)]
+    for words in (acts, [*acts, "--execute"], [*acts, "--execute"]):
+        code, _, err = await asyncio.to_thread(terminal.run, *words)
+        assert (code, "Left out of the file" in err) == (4, True)
+    told = await api.post(
+        f"/v1/payout-batches/{batch}/export",
+        json={"format": "alipay", "payer_account": "a@example.com", "payer_name": "公司"},
+    )
+    (failed,) = (await api.get("/v1/payouts", params={"status": "failed"})).json()["data"]
+    assert (told.headers["Left-Out"], failed["reason"]) == (failed["id"], "alipay_cell_refused")
+    written = await asyncio.to_thread(lambda: [file.read_bytes() for file in tmp_path.iterdir()])
+    assert written == [told.content]

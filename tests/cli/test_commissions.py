@@ -19,10 +19,11 @@ from app.kit import clock, ids
 from app.ledger import service as ledger
 from app.ledger.queries import balance
 from app.ledger.verify import verify
+from app.merchants import house
 from app.models import AuditEntry, Participant
 from app.resources import Resources
 from tests.factories import MerchantFixture, make_merchant
-from tests.factories.payables import make_commission, no_release_for
+from tests.factories.payables import make_commission, make_user, no_release_for
 from tests.factories.shops import Shop, open_shop
 
 runner = CliRunner()
@@ -43,12 +44,22 @@ async def furnish(resources: Resources, merchant: MerchantFixture) -> Shop:
     return shop
 
 
-async def settle(*words: str) -> Result:
-    return await asyncio.to_thread(runner.invoke, app, ["commissions", "settle", *words])
+@pytest.fixture
+async def platform(resources: Resources) -> str:
+    """Who does it: somebody of the platform's finance."""
+    async with resources.db.system() as session:
+        house_id = await house.ensure(session, now=clock.utcnow())
+        return await make_user(session, house_id)
 
 
-async def read(*words: str) -> tuple[int, dict[str, Any]]:
-    done = await settle(*words, "--json")
+async def settle(*words: str, by: str | None = None) -> Result:
+    who = [] if by is None else ["--as", by, "--execute"]
+    return await asyncio.to_thread(runner.invoke, app, ["commissions", "settle", *words, *who])
+
+
+async def read(*words: str, by: str | None = None) -> tuple[int, dict[str, Any]]:
+    """`by`: who carries it out; without, it is only shown."""
+    done = await settle(*words, "--json", by=by)
     found: dict[str, Any] = msgspec.json.decode(done.stdout)
     return done.exit_code, found
 
@@ -69,35 +80,60 @@ async def test_without_execute_what_is_due_is_only_shown(shop: Shop, resources: 
     assert ("15.00" in shown.stdout, "Dry run" in shown.stderr) == (True, True)
 
 
-async def test_what_is_due_becomes_payable_once_and_is_written_down(shop: Shop, resources: Resources) -> None:
-    code, found = await read("--merchant", shop.merchant_id, "--execute")
+async def test_what_is_due_becomes_payable_once_and_is_written_down(
+    shop: Shop, resources: Resources, platform: str
+) -> None:
+    code, found = await read("--merchant", shop.merchant_id, by=platform)
     assert (code, found["released"], found["left"]) == (0, {shop.merchant_id: 3}, [])
     assert [await payable(resources, one) for one in (shop.first, shop.second)] == [1_200, 300]
-    assert (await read("--merchant", shop.merchant_id, "--execute"))[1]["released"] == {}
+    assert (await read("--merchant", shop.merchant_id, by=platform))[1]["released"] == {}
     async with resources.db.tenant(shop.merchant_id) as session:
         written = select(AuditEntry).where(AuditEntry.action == "commissions.settled")
         (entry,) = (await session.scalars(written)).all()
-        assert (entry.actor, entry.detail) == ("command_line", {"commissions": 3})
+        assert (entry.actor, entry.detail) == (platform, {"commissions": 3})
         assert (await verify(session, merchant_id=shop.merchant_id)).differences == []
 
 
-async def test_all_merchants_are_settled_by_their_own_clocks(shop: Shop, resources: Resources) -> None:
+async def test_nobody_settles_without_a_name(shop: Shop, resources: Resources) -> None:
+    done = await settle("--merchant", shop.merchant_id, "--execute")
+    assert (done.exit_code, "--as" in done.output) == (2, True)
+    assert await payable(resources, shop.first) == 0
+
+
+async def test_a_merchants_own_finance_settles_that_merchant_alone(shop: Shop, resources: Resources) -> None:
+    other = await furnish(resources, await make_merchant(resources))
+    async with resources.db.tenant(shop.merchant_id) as session:
+        own, viewer = [await make_user(session, shop.merchant_id, role) for role in ("owner", "viewer")]
+    refused = [
+        await settle("--merchant", shop.merchant_id, by=viewer),
+        await settle("--merchant", other.merchant_id, by=own),
+        await settle(by=own),
+        await settle("--merchant", shop.merchant_id, by=ids.new("key")),
+        await settle("--merchant", shop.merchant_id, by="somebody"),
+    ]
+    codes = ["role_not_allowed", *["merchant_user_not_found"] * 4]
+    assert [getattr(each.exception, "code", None) for each in refused] == codes
+    assert await payable(resources, shop.first) == 0
+    assert (await read("--merchant", shop.merchant_id, by=own))[1]["released"] == {shop.merchant_id: 3}
+
+
+async def test_all_merchants_are_settled_by_their_own_clocks(shop: Shop, resources: Resources, platform: str) -> None:
     ahead = await furnish(resources, await make_merchant(resources))
     async with resources.db.system() as session:
         later = text("UPDATE merchants SET clock_offset_seconds = 90000 WHERE id = :id")
         await session.execute(later, {"id": ids.decode("mch", ahead.merchant_id)})
-    _, found = await read("--execute")
+    _, found = await read(by=platform)
     assert (found["released"][shop.merchant_id], found["released"][ahead.merchant_id]) == (3, 4)
 
 
-async def test_what_a_killed_run_left_is_done_by_the_next(shop: Shop, resources: Resources) -> None:
+async def test_what_a_killed_run_left_is_done_by_the_next(shop: Shop, resources: Resources, platform: str) -> None:
     """The first batch is there, the second one has died with its process, while it waited for its turn."""
     async with resources.db.tenant(shop.merchant_id) as session:
         assert await release_due(session, merchant_id=shop.merchant_id, now=clock.utcnow(), limit=1) == 1
     async with resources.db.tenant(shop.merchant_id) as session:
         turn = text("SELECT pg_advisory_xact_lock(hashtextextended('settle:' || :id, 0))")
         await session.execute(turn, {"id": shop.merchant_id})
-        command = [sys.executable, "-P", "-m", "app.cli", "commissions", "settle", "--execute"]
+        command = [sys.executable, "-P", "-m", "app.cli", "commissions", "settle", "--as", platform, "--execute"]
         quiet: dict[str, Any] = {"stdout": asyncio.subprocess.DEVNULL, "stderr": asyncio.subprocess.DEVNULL}
         process = await asyncio.create_subprocess_exec(*command, env=os.environ, **quiet)
         ended = asyncio.create_task(process.wait())
@@ -108,29 +144,31 @@ async def test_what_a_killed_run_left_is_done_by_the_next(shop: Shop, resources:
                 assert not ended.done(), "it was to wait"
         process.kill()
         assert await ended < 0
-    code, found = await read("--merchant", shop.merchant_id, "--execute")
+    code, found = await read("--merchant", shop.merchant_id, by=platform)
     assert (code, found["released"]) == (0, {shop.merchant_id: 2})
     assert await payable(resources, shop.first) + await payable(resources, shop.second) == 1_500
 
 
-async def test_members_that_somebody_is_busy_with_are_left_and_said(shop: Shop, resources: Resources) -> None:
+async def test_members_that_somebody_is_busy_with_are_left_and_said(
+    shop: Shop, resources: Resources, platform: str
+) -> None:
     async with resources.db.tenant(shop.merchant_id) as busy:
         both = [shop.first.member_id, shop.second.member_id]
         await ledger.lock(busy, merchant_id=shop.merchant_id, currency="CNY", member_ids=both[:1])
-        code, found = await read("--merchant", shop.merchant_id, "--execute")
+        code, found = await read("--merchant", shop.merchant_id, by=platform)
         assert (code, found["released"]) == (4, {shop.merchant_id: 1})
         assert [(one["commissions"], one["amount_minor"]) for one in found["left"]] == [(2, 1_200)]
-        again = await settle("--merchant", shop.merchant_id, "--execute")
+        again = await settle("--merchant", shop.merchant_id, by=platform)
         assert (again.exit_code, "12.00" in again.stdout) == (1, True)
-    assert (await read("--merchant", shop.merchant_id, "--execute"))[0] == 0
+    assert (await read("--merchant", shop.merchant_id, by=platform))[0] == 0
 
 
 async def test_a_merchant_that_cannot_be_settled_holds_up_no_other(
-    shop: Shop, resources: Resources, stack: embedded.Stack
+    shop: Shop, resources: Resources, stack: embedded.Stack, platform: str
 ) -> None:
     later = await furnish(resources, await make_merchant(resources))
     async with no_release_for(stack, shop.first.member_id):
-        code, found = await read("--execute")
+        code, found = await read(by=platform)
     assert (code, found["released"][later.merchant_id]) == (4, 3)
     assert "no_release" in found["failed"][shop.merchant_id]
     assert [one["merchant_id"] for one in found["left"]] == [shop.merchant_id]

@@ -64,12 +64,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """One step up the buyer's chain, as it was when the order was paid."""
+    """One step up the buyer's chain, as it was when the order was paid. `is_buyer`: another member, who is paid to an
+    account of the buyer's."""
 
     participant_id: str
     member_id: str
     is_promoter: bool
     replaced_at: datetime | None = None
+    is_buyer: bool = False
 
 
 def standings(
@@ -100,7 +102,7 @@ def standings(
 def _why_not(inviter: Invitation, buyer_member_id: str, *, expired: bool) -> str | None:
     if expired:
         return "binding_ended"
-    if inviter.member_id == buyer_member_id:
+    if inviter.member_id == buyer_member_id or inviter.is_buyer:
         return "self_purchase"
     return None if inviter.is_promoter else "not_promoter"
 

@@ -72,7 +72,10 @@ async def plan(
     """
     who = rules.standings(
         buyer.member_id,
-        [Invitation(one.participant_id, one.member_id, one.is_promoter, one.replaced_at) for one in chain.above],
+        [
+            Invitation(one.participant_id, one.member_id, one.is_promoter, one.replaced_at, one.shares_account)
+            for one in chain.above
+        ],
         levels=level_numbers(rule),
         bound_until=chain.ends_at,
         paid_at=paid_at,

@@ -68,7 +68,8 @@ _QUEUE = "SELECT pg_advisory_xact_lock($1::bigint), pg_advisory_xact_lock_shared
 _READ = """
     SELECT c.status, c.starts_at, c.ends_at, c.ended_at, c.currency, c.stock, c.rule_version, c.budget_minor,
            c.commission_minor, r.document::text, b.id, b.member_id, b.is_promoter, b.inviter_id,
-           one.member_id, one.is_promoter, two.id, two.member_id, two.is_promoter, bound.binding_ends_at,
+           one.member_id, one.is_promoter, {one_shares}, two.id, two.member_id, two.is_promoter, {two_shares},
+           bound.binding_ends_at,
            EXISTS (SELECT FROM past_bindings past WHERE past.merchant_id = c.merchant_id
                    AND past.invitee_id IN (b.id, b.inviter_id) AND past.replaced_at > $5::timestamptz),
            EXISTS (SELECT FROM refunds WHERE refunds.merchant_id = c.merchant_id
@@ -89,7 +90,13 @@ _READ = """
     LEFT JOIN orders o ON o.merchant_id = c.merchant_id AND o.external_order_id = $3
     WHERE c.merchant_id = $1 AND c.id = $2
 """
-_BY_ID, _BY_MEMBER = _READ.format(named="id"), _READ.format(named="member_id")
+# As `referrals.sameness` has it.
+_SHARES = """EXISTS (SELECT FROM payee_accounts mine JOIN payee_accounts theirs
+           ON theirs.merchant_id = mine.merchant_id AND theirs.kind = mine.kind
+           AND theirs.account_index = mine.account_index WHERE mine.merchant_id = c.merchant_id
+           AND mine.member_id = b.member_id AND theirs.member_id = {}.member_id)"""
+_OTHERS = {"one_shares": _SHARES.format("one"), "two_shares": _SHARES.format("two")}
+_BY_ID, _BY_MEMBER = _READ.format(named="id", **_OTHERS), _READ.format(named="member_id", **_OTHERS)
 
 
 async def enter(session: AsyncSession, *, merchant_id: str, order: NewOrder) -> Opening:
@@ -127,7 +134,7 @@ async def _read(session: AsyncSession, merchant_id: str, order: NewOrder) -> Ope
 
 
 def _opening(merchant_id: str, campaign_id: str, row: Any) -> Opening:
-    is_replaced, has_parked, has_waiting, known_id, known_hash, is_house, fee_bps, has_bought = row[20:28]
+    is_replaced, has_parked, has_waiting, known_id, known_hash, is_house, fee_bps, has_bought = row[22:30]
     if has_bought:
         fee_bps = None
     return Opening(
@@ -136,7 +143,7 @@ def _opening(merchant_id: str, campaign_id: str, row: Any) -> Opening:
         rule_copy=copied(row[9]),
         buyer=Buyer(merchant_id, campaign_id, ids.encode("ptc", row[10]), ids.encode("mbr", row[11]), row[12]),
         known=_known(known_id, known_hash),
-        chain=None if is_replaced else _chain(row[13:20]),
+        chain=None if is_replaced else _chain(row[13:22]),
         # The house would owe it to itself.
         platform_fee_bps=0 if is_house and fee_bps is not None else fee_bps,
         has_parked=has_parked,
@@ -150,10 +157,8 @@ def _known(order_id: Any, content_hash: bytes | None) -> Known | None:
 
 def _chain(row: Any) -> Chain:
     """As it stands."""
-    first_id, first_member, first_promotes, second_id, second_member, second_promotes, ends_at = row
-    if first_id is None:
+    steps = [one for one in (row[:4], row[4:8]) if one[0] is not None]
+    if not steps:
         return Chain()
-    above = [Above(ids.encode("ptc", first_id), ids.encode("mbr", first_member), first_promotes)]
-    if second_id is not None:
-        above.append(Above(ids.encode("ptc", second_id), ids.encode("mbr", second_member), second_promotes))
-    return Chain(tuple(above), ends_at)
+    above = [Above(ids.encode("ptc", id_), ids.encode("mbr", member_id), *rest) for id_, member_id, *rest in steps]
+    return Chain(tuple(above), row[8])

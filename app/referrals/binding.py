@@ -8,14 +8,14 @@ from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from app.campaigns.document import AttributionRule
 from app.db.rows import get_row
 from app.kit import ids
 from app.kit.errors import Unprocessable
-from app.models import Participant, PayeeAccount, Referral
+from app.models import Participant, Referral
 from app.referrals import history, locks, queries, rules, tree
+from app.referrals.sameness import share_an_account
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,9 @@ async def hang(
 
 async def require_other_person(session: AsyncSession, inviter: Participant, *, invitee_member_id: str) -> None:
     """Unprocessable `self_invite` where both are one member, or are paid to one account."""
-    if inviter.member_id == invitee_member_id or await _share_an_account(session, inviter, invitee_member_id):
+    is_one = inviter.member_id == invitee_member_id
+    shared = share_an_account(inviter.merchant_id, invitee_member_id, inviter.member_id)
+    if is_one or await session.scalar(select(shared)):
         raise Unprocessable("self_invite", "Nobody can invite themselves: inviter and invitee are the same person.")
 
 
@@ -92,15 +94,3 @@ async def _fresh(session: AsyncSession, row: Participant) -> Participant:
     return await get_row(
         session, Participant, merchant_id=row.merchant_id, row_id=row.id, noun="participant", fresh=True
     )
-
-
-async def _share_an_account(session: AsyncSession, inviter: Participant, member_id: str) -> bool:
-    mine, theirs = aliased(PayeeAccount), aliased(PayeeAccount)
-    same = (theirs.kind == mine.kind) & (theirs.account_index == mine.account_index)
-    statement = (
-        select(mine.id)
-        .join(theirs, (theirs.merchant_id == mine.merchant_id) & same)
-        .where(mine.merchant_id == inviter.merchant_id, mine.member_id == member_id)
-        .where(theirs.member_id == inviter.member_id)
-    )
-    return await session.scalar(statement.limit(1)) is not None

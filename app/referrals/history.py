@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.kit import ids
 from app.models import Participant, PastBinding, Referral
+from app.referrals.sameness import share_an_account
 
 
 def _among(column: InstrumentedAttribute[Any], name: str) -> ColumnElement[bool]:
@@ -35,9 +36,12 @@ _ENDS_AT = select(Referral.binding_ends_at).where(
     Referral.campaign_id == bindparam("campaign_id"),
     Referral.invitee_id == bindparam("invitee_id"),
 )
-_ABOVE = select(Participant.id, Participant.member_id, Participant.is_promoter).where(
-    Participant.merchant_id == bindparam("merchant_id"), _among(Participant.id, "participants")
-)
+_ABOVE = select(
+    Participant.id,
+    Participant.member_id,
+    Participant.is_promoter,
+    share_an_account(bindparam("merchant_id"), bindparam("member_id"), Participant.member_id),
+).where(Participant.merchant_id == bindparam("merchant_id"), _among(Participant.id, "participants"))
 _IS_REPLACED = (
     select(PastBinding.id)
     .where(
@@ -52,11 +56,13 @@ _ABOVE_AND_END = _ABOVE.add_columns(_ENDS_AT.scalar_subquery(), _IS_REPLACED)
 
 @dataclass(frozen=True, slots=True)
 class Above:
-    """One step up. `replaced_at`: when somebody else took this place, None where nobody has."""
+    """One step up. `shares_account`: is paid to an account of the one at the bottom. `replaced_at`: when somebody else
+    took this place, None where nobody has."""
 
     participant_id: str
     member_id: str
     is_promoter: bool
+    shares_account: bool = False
     replaced_at: datetime | None = None
 
 
@@ -101,7 +107,7 @@ async def chain_at(session: AsyncSession, *, merchant_id: str, participant: Part
     first = await session.get_one(Participant, (merchant_id, mine.inviter_id))
     theirs = (await _replaced_since(session, merchant_id, [first.id], at)).get(first.id)
     second_id = theirs.inviter_id if theirs else first.inviter_id
-    found = await _read(session, merchant_id, [first.id, second_id])
+    found = await _read(session, participant, [first.id, second_id])
     replaced = theirs.replaced_at if theirs else mine.replaced_at
     above = _steps(found, (first.id, mine.replaced_at), (second_id, replaced))
     return Chain(above, mine.binding_ends_at, mine.replaced_at)
@@ -119,11 +125,12 @@ async def _still(
         "invitee_id": participant.id,
         "inviter_id": participant.inviter_id,
         "at": at,
+        "member_id": participant.member_id,
         "participants": [one for one in (participant.inviter_id, second_id) if one],
     }
     rows = (await session.execute(_ABOVE_AND_END, values)).all()
-    found = {row.id: Above(*row[:3]) for row in rows}
-    ends_at, is_replaced = rows[0][3:]
+    found = {row.id: Above(*row[:4]) for row in rows}
+    ends_at, is_replaced = rows[0][4:]
     replaced = theirs.replaced_at if theirs else None
     return Chain(_steps(found, (participant.inviter_id, None), (second_id, replaced)), ends_at), is_replaced
 
@@ -132,8 +139,12 @@ def _steps(found: dict[str, Above], *wanted: tuple[str | None, datetime | None])
     return tuple(replace(found[one], replaced_at=replaced_at) for one, replaced_at in wanted if one)
 
 
-async def _read(session: AsyncSession, merchant_id: str, participant_ids: Sequence[str | None]) -> dict[str, Above]:
-    wanted = {"merchant_id": merchant_id, "participants": [one for one in participant_ids if one]}
+async def _read(session: AsyncSession, below: Participant, participant_ids: Sequence[str | None]) -> dict[str, Above]:
+    wanted = {
+        "merchant_id": below.merchant_id,
+        "member_id": below.member_id,
+        "participants": [one for one in participant_ids if one],
+    }
     return {row.id: Above(*row) for row in await session.execute(_ABOVE, wanted)}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -126,3 +127,9 @@ def test_nobody_earns_on_their_own_purchase() -> None:
 @pytest.mark.parametrize(("after", "reason"), [(timedelta(seconds=1), None), (timedelta(0), "binding_ended")])
 def test_a_binding_that_has_ended_pays_no_level(after: timedelta, reason: str | None) -> None:
     assert reasons(CHAIN, bound_until=PAID + after) == [reason, reason]
+
+
+@pytest.mark.parametrize(("level", "expected"), [(1, ["self_purchase", None]), (2, [None, "self_purchase"])])
+def test_nor_by_another_account_of_the_same_person(level: int, expected: list[str | None]) -> None:
+    chain = [replace(one, is_buyer=one.participant_id == f"ptc_{level}") for one in CHAIN]
+    assert reasons(chain) == expected

@@ -91,6 +91,12 @@ async def plan(
     return Plan(parts, chain.above[0].participant_id if chain.above and holds else None)
 
 
+def nothing(plan: Plan, *, reason: str) -> Plan:
+    """The same, but nobody earns, nor comes nearer to a tier."""
+    parts = [[replace(part, amount_minor=0, arithmetic=None, reason=reason) for part in line] for line in plan.parts]
+    return Plan(parts, None)
+
+
 async def _with_tiers(
     session: AsyncSession, merchant_id: str, rule: CommissionRule, who: Mapping[int, Standing]
 ) -> dict[int, Standing]:

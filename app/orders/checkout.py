@@ -190,11 +190,13 @@ async def _campaign(session: AsyncSession, checkout: Checkout) -> Campaign | Non
 async def record_order(session: AsyncSession, *, checkout: Checkout, now: datetime) -> None:
     """The order of a checkout whose `paid_at` is set, under the checkout's own id; Conflict where it cannot be one.
 
-    Pieces that the checkout does not hold any more are taken again.
+    Pieces that the checkout does not hold any more are taken again. A plan is none of the campaign's pieces, and is an
+    order also after the campaign's end: without one nobody could refund it.
     """
     if checkout.campaign_id is None or checkout.paid_at is None:
         raise RuntimeError(f"{checkout.id} is no paid checkout of a campaign")
-    is_held = checkout.status == "open"
+    is_plan = checkout.purpose == "plan"
+    is_held = checkout.status == "open" or is_plan
     order = NewOrder(
         campaign_id=checkout.campaign_id,
         participant_id=checkout.participant_id,
@@ -205,7 +207,8 @@ async def record_order(session: AsyncSession, *, checkout: Checkout, now: dateti
         lines=(NewLine(WHOLE, checkout.amount_minor, checkout.title),),
         metadata=checkout.meta,
     )
-    sale = Sale(checkout.id, checkout.quantity, reserved=checkout.reserved if is_held else None)
+    reserved = checkout.reserved if is_held else None
+    sale = Sale(checkout.id, checkout.quantity, reserved=reserved, stands=is_plan)
     await service.create(session, merchant_id=checkout.merchant_id, order=order, sale=sale, now=now)
 
 

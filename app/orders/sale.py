@@ -26,11 +26,13 @@ class Buying(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """On our own page. `reserved`: pieces of stock that it holds, None where it holds none any more."""
+    """On our own page. `reserved`: pieces of stock that it holds, None where it holds none any more. `stands`: what was
+    bought is given, whether or not its campaign still takes orders; nobody earns by it then."""
 
     order_id: str
     quantity: int
     reserved: int | None
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)

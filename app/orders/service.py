@@ -16,7 +16,7 @@ from app.commissions.views import part_view
 from app.db import outbox
 from app.db.writing import fresh, write_rows
 from app.kit import ids
-from app.kit.errors import not_found
+from app.kit.errors import Conflict, not_found
 from app.kit.money import share
 from app.models import Order, OrderLine, Participant
 from app.orders import clearing, opening, queries, rules
@@ -47,11 +47,10 @@ async def create(
         rules.require_same(found.known.content_hash, order.fingerprint(found.buyer.id), noun="order")
         return await queries.get(session, merchant_id=merchant_id, order_id=found.known.order_id), False
     found = await opening.alone(session, found, order)
-    # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
-    require_open(found.campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
+    closed = _why_closed(found.campaign, order, sale, now)
     sold = await take_stock(session, found.campaign, sale)
-    made = await _keep(session, found, order, sold, now)
-    if found.has_waiting:
+    made = await _keep(session, found, order, sold, now, closed=closed)
+    if found.has_waiting and closed is None:
         await order_paid(session, buyer=found.buyer, now=now)
     if found.has_parked:
         kept = await session.get_one(Order, (merchant_id, made.order.id))
@@ -76,7 +75,22 @@ async def buyer_of(session: AsyncSession, merchant_id: str, order: Buying) -> Pa
     return buyer
 
 
-async def _keep(session: AsyncSession, found: Opening, order: NewOrder, sold: Sold, now: datetime) -> OrderDetail:
+def _why_closed(campaign: Offer, order: NewOrder, sale: Sale | None, now: datetime) -> str | None:
+    """The code of what would be refused, of a sale that stands in whatever state its campaign is."""
+    try:
+        # Nobody becomes a participant while a campaign is paused, so whoever is one was bound before.
+        require_open(campaign, "order", now=now, bound_before=True, paid_at=order.paid_at)
+    except Conflict as refusal:
+        if sale is None or not sale.stands:
+            raise
+        return refusal.code
+    return None
+
+
+async def _keep(
+    session: AsyncSession, found: Opening, order: NewOrder, sold: Sold, now: datetime, *, closed: str | None
+) -> OrderDetail:
+    """`closed`: why nobody earns by it."""
     campaign, rule = found.campaign, found.rule
     wanted = order.lines_or_whole()
     plan = await commissions.plan(
@@ -89,6 +103,8 @@ async def _keep(session: AsyncSession, found: Opening, order: NewOrder, sold: So
         currency=campaign.currency,
         budget_left=budget.left(campaign),
     )
+    if closed is not None:
+        plan = commissions.nothing(plan, reason=closed)
     row = _row(campaign, found.buyer, order, sold, now)
     row.inviter_id = plan.inviter_id
     row.platform_fee_bps = await _fee_bps(session, found, now)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,8 +10,13 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from app.campaigns import queries
+from app.campaigns import service as campaigns
+from app.campaigns.document import CommissionLevel, CommissionRule
+from app.campaigns.drafting import CampaignFields
 from app.kit import clock
 from app.merchants import buying, purchases
+from app.merchants import house as houses
 from app.models import Checkout
 from app.orders import checkout as checkouts
 from app.orders.providers.protocol import Notice, payment_key
@@ -75,6 +82,26 @@ class House:
             opened = await buying.open_top_up(session, merchant_id=merchant_id, **wanted, now=clock.utcnow())
         assert await self.pay(opened)
         return opened
+
+    @asynccontextmanager
+    async def paying_inviters(self) -> AsyncIterator[None]:
+        """While its campaign gives 20 % of a plan to who brought the merchant."""
+        async with self.resources.db.system() as session:
+            house_id = await houses.live_id(session) or ""
+            campaign_id = await houses.campaign_id(session, merchant_id=house_id)
+            before = await queries.get_rule(session, merchant_id=house_id, campaign_id=campaign_id)
+        key: dict[str, Any] = {"merchant_id": house_id, "campaign_id": campaign_id, "actor": "system"}
+
+        async def change(rule: CommissionRule) -> None:
+            fields: CampaignFields = {"commission": rule}
+            async with self.resources.db.system() as session:
+                await campaigns.change(session, **key, fields=fields, now=clock.utcnow())
+
+        await change(CommissionRule(levels=(CommissionLevel(level=1, rate_bps=2_000),)))
+        try:
+            yield
+        finally:
+            await change(before.commission)
 
 
 def notice(checkout: Checkout, now: datetime) -> Notice:

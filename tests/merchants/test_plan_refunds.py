@@ -6,12 +6,13 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import select, update
 
 from app.kit import clock, ids
 from app.ledger import funds
 from app.merchants import purchases
-from app.models import AuditEntry, Checkout, Refund
+from app.models import AuditEntry, Campaign, Checkout, Order, Refund
 from app.orders import refunds
 from app.orders.rules import NewRefund
 from app.resources import Resources
@@ -108,3 +109,47 @@ async def test_what_was_never_refunded_is_not_taken_back(house: House, resources
         own: dict[str, Any] = {"merchant_id": checkout.merchant_id, "order_id": checkout.id}
         assert await purchases.take_back(session, **own, now=clock.utcnow()) is False
     assert await shown(merchant) == ("pro_month", 30, 60)
+
+
+@pytest.mark.parametrize("status", ["ended", "settled"])
+async def test_a_plan_that_is_paid_when_the_houses_campaign_is_over_can_be_refunded(
+    house: House, resources: Resources, status: str
+) -> None:
+    """It is an order of the house all the same, by which nobody earns any more."""
+    inviter = await house.register()
+    merchant = await house.register(invite_code=inviter.invite_code)
+    checkout = await house.open_plan(merchant.live_id)
+    campaign = update(Campaign).where(Campaign.id == checkout.campaign_id)
+    async with house.paying_inviters():
+        async with resources.db.system() as session:
+            await session.execute(campaign.values(status=status, ended_at=clock.utcnow() - DAY))
+        try:
+            assert await house.pay(checkout)
+        finally:
+            async with resources.db.system() as session:
+                await session.execute(campaign.values(status="active", ended_at=None))
+    assert await shown(merchant) == ("pro_month", 30, 60)
+    async with resources.db.system() as session:
+        order = await session.get_one(Order, (checkout.merchant_id, checkout.id))
+        assert order.inviter_id is None
+        assert [(part["amount_minor"], part["reason"]) for part in order.explanation] == [(0, "campaign_ended")]
+    await refund(resources, checkout, 9_900)
+    assert await shown(merchant) == ("free", 0, 30)
+
+
+async def test_a_plan_is_none_of_the_pieces_that_the_house_sells(house: House, resources: Resources) -> None:
+    merchant = await house.register()
+    checkout = await house.open_plan(merchant.live_id)
+    campaign = update(Campaign).where(Campaign.id == checkout.campaign_id)
+    left = select(Campaign.stock).where(Campaign.id == checkout.campaign_id)
+    async with resources.db.system() as session:
+        await session.execute(campaign.values(stock=0))
+    try:
+        assert await house.pay(checkout)
+        await refund(resources, checkout, 9_900)
+        async with resources.db.system() as session:
+            assert await session.scalar(left) == 0
+    finally:
+        async with resources.db.system() as session:
+            await session.execute(campaign.values(stock=None))
+    assert await shown(merchant) == ("free", 0, 30)

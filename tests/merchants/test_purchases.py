@@ -10,10 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
-from app.campaigns import queries as campaign_queries
 from app.campaigns import service as campaigns
-from app.campaigns.document import CommissionLevel, CommissionRule
-from app.campaigns.drafting import CampaignFields
 from app.kit import clock, ids
 from app.kit.errors import Conflict, NotFound
 from app.ledger import funds
@@ -208,43 +205,14 @@ async def test_the_sale_is_an_order_of_the_house_and_in_its_funds(house: House, 
 
 
 async def test_inviters_earn_where_the_house_campaign_says_so(house: House, resources: Resources) -> None:
-    paid: CampaignFields = {"commission": CommissionRule(levels=(CommissionLevel(level=1, rate_bps=2_000),))}
     inviter = await house.register()
     merchant = await house.register(invite_code=inviter.invite_code)
-    async with resources.db.system() as session:
-        house_id = await houses.live_id(session) or ""
-        campaign_id = await houses.campaign_id(session, merchant_id=house_id)
-        key: dict[str, Any] = {"merchant_id": house_id, "campaign_id": campaign_id, "actor": "system"}
-        before = (await campaign_queries.get_rule(session, merchant_id=house_id, campaign_id=campaign_id)).commission
-        await campaigns.change(session, **key, fields=paid, now=clock.utcnow())
-    try:
+    async with house.paying_inviters():
         checkout = await house.buy(merchant.live_id, "pro_year")
-    finally:
-        async with resources.db.system() as session:
-            back: CampaignFields = {"commission": before}
-            await campaigns.change(session, **key, fields=back, now=clock.utcnow())
     async with resources.db.system() as session:
         earned = (await session.scalars(select(Commission).where(Commission.order_id == checkout.id))).one()
         member = await session.scalar(select(Merchant.house_member_id).where(Merchant.id == inviter.live_id))
     assert (earned.amount_minor, earned.member_id) == (19_800, member)
-
-
-async def test_a_campaign_that_ended_meanwhile_takes_no_days_from_who_has_paid(
-    house: House, resources: Resources
-) -> None:
-    merchant = await house.register()
-    checkout = await house.open_plan(merchant.test_id)
-    mine = update(Campaign).where(Campaign.id == checkout.campaign_id)
-    async with resources.db.system() as session:
-        await session.execute(mine.values(status="ended", ended_at=clock.utcnow() - DAY))
-    try:
-        assert await house.pay(checkout)
-    finally:
-        async with resources.db.system() as session:
-            await session.execute(mine.values(status="active", ended_at=None))
-    async with resources.db.system() as session:
-        assert await session.get(Order, (checkout.merchant_id, checkout.id)) is None
-    assert (await own(merchant, live=False))["plan"] == "pro_month"
 
 
 async def test_what_cannot_be_bought(house: House, resources: Resources) -> None:

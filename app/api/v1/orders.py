@@ -34,7 +34,16 @@ from app.orders.views import order_view
 
 router = make_router("orders")
 
-Nothing = Literal["no_inviter", "not_promoter", "self_purchase", "binding_ended", "no_rule", "rounds_to_zero"]
+Nothing = Literal[
+    "no_inviter",
+    "not_promoter",
+    "self_purchase",
+    "binding_ended",
+    "no_rule",
+    "rounds_to_zero",
+    "campaign_ended",
+    "campaign_not_active",
+]
 Status = Literal["paid", "partly_refunded", "refunded"]
 EXAMPLE: JsonDict = {
     "campaign_id": "cmp_01h2xcejqtf2nbrexx3vqjhp41",

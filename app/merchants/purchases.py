@@ -124,8 +124,8 @@ async def _claim(session: AsyncSession, checkout: Checkout, buyer: Merchant, now
 
 
 async def _lock(session: AsyncSession, checkout: Checkout) -> None:
-    """All that a sale touches, in the order of the house: the order locks inviters, their days and the buyer's come
-    in one go, as signups lock them."""
+    """All that a sale touches, in the order of the house: the order locks inviters, then the buyer; their days come in
+    one go, as signups lock them."""
     own: dict[str, Any] = {"merchant_id": checkout.merchant_id}
     await budget.hold(session, **own, campaign_id=checkout.campaign_id or "", stock=True)
     buyer = await session.get_one(Participant, (checkout.merchant_id, checkout.participant_id))
@@ -135,6 +135,7 @@ async def _lock(session: AsyncSession, checkout: Checkout) -> None:
     )
     members = (await session.scalars(chain)).all()
     await ledger.lock(session, **own, currency=checkout.currency, member_ids=members)
+    await session.refresh(buyer, with_for_update={"key_share": True})
     await memberships.lock(session, **own, member_ids=members)
 
 

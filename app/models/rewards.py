@@ -22,6 +22,7 @@ class Reward(TenantRow, Base):
         CheckConstraint(f"status IN {STATUSES}", name="status"),
         CheckConstraint(f"side IN {SIDES}", name="side"),
         CheckConstraint("days > 0", name="days"),
+        CheckConstraint("NOT fallen OR status = 'revoked'", name="fallen"),
         Index("uq_rewards_once", "merchant_id", "campaign_id", "invitee_id", "rule_key", "side", unique=True),
         Index("ix_rewards_participant", "merchant_id", "participant_id", "id"),
         Index("ix_rewards_member", "merchant_id", "member_id", "status"),
@@ -52,6 +53,10 @@ class Reward(TenantRow, Base):
     # Its trigger has happened, or does at `next_attempt_at`: the worker may grant it then. Until it is ripe the reward
     # waits, however long it takes.
     ripe: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Revoked because nothing was left of what the invitee had bought: the next order brings it back. Each time is a
+    # round, whose days are a grant of its own.
+    fallen: Mapped[bool] = mapped_column(server_default=text("false"))
+    round: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     next_attempt_at: Mapped[Instant] = mapped_column(server_default=func.now())
     last_error: Mapped[str | None] = mapped_column(Text)
@@ -73,7 +78,7 @@ class MembershipGrant(TenantRow, Base):
     id: Mapped[str] = mapped_column(Id("mgr"), primary_key=True)
     member_id: Mapped[str] = mapped_column(Id("mbr"))
     source: Mapped[str] = mapped_column(String(24))  # reward, trial, paid, revocation
-    source_key: Mapped[str] = mapped_column(String(64))  # of that source: a reward's id, an order's id
+    source_key: Mapped[str] = mapped_column(String(64))  # of that source: a reward's id (and round), an order's id
     paid: Mapped[bool] = mapped_column(server_default=text("false"))
     seconds: Mapped[int] = mapped_column(BigInteger)
     granted_at: Mapped[Instant]

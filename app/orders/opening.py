@@ -49,7 +49,7 @@ class Known:
 @dataclass(frozen=True, slots=True)
 class Opening:
     """`chain`: None where it was another one when the order was paid. `platform_fee_bps`: None where it depends on what
-    the merchant bought. `has_parked`: refunds wait for the order; `has_waiting`: rewards do."""
+    the merchant bought. `has_parked`: refunds wait for the order; `has_rewards`: rewards hang on it."""
 
     campaign: Offer
     rule: CommissionRule
@@ -59,7 +59,7 @@ class Opening:
     chain: Chain | None
     platform_fee_bps: int | None
     has_parked: bool
-    has_waiting: bool
+    has_rewards: bool
 
 
 # The order of one id before the campaign, as refunds come by them: the list is worked off from the left.
@@ -75,7 +75,8 @@ _READ = """
            EXISTS (SELECT FROM refunds WHERE refunds.merchant_id = c.merchant_id
                    AND refunds.external_order_id = $3 AND refunds.status = 'parked'),
            EXISTS (SELECT FROM rewards WHERE rewards.merchant_id = c.merchant_id AND rewards.campaign_id = c.id
-                   AND rewards.invitee_id = b.id AND rewards.trigger = 'order_paid' AND rewards.status = 'owed'),
+                   AND rewards.invitee_id = b.id AND rewards.trigger = 'order_paid'
+                   AND (rewards.status IN ('owed', 'granted') OR rewards.fallen)),
            o.id, o.content_hash, m.is_house, p.platform_fee_bps,
            EXISTS (SELECT FROM plan_purchases bought WHERE bought.merchant_id = c.merchant_id)
     FROM campaigns c
@@ -134,7 +135,7 @@ async def _read(session: AsyncSession, merchant_id: str, order: NewOrder) -> Ope
 
 
 def _opening(merchant_id: str, campaign_id: str, row: Any) -> Opening:
-    is_replaced, has_parked, has_waiting, known_id, known_hash, is_house, fee_bps, has_bought = row[22:30]
+    is_replaced, has_parked, has_rewards, known_id, known_hash, is_house, fee_bps, has_bought = row[22:30]
     if has_bought:
         fee_bps = None
     return Opening(
@@ -147,7 +148,7 @@ def _opening(merchant_id: str, campaign_id: str, row: Any) -> Opening:
         # The house would owe it to itself.
         platform_fee_bps=0 if is_house and fee_bps is not None else fee_bps,
         has_parked=has_parked,
-        has_waiting=has_waiting,
+        has_rewards=has_rewards,
     )
 
 

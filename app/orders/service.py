@@ -50,7 +50,7 @@ async def create(
     closed = _why_closed(found.campaign, order, sale, now)
     sold = await take_stock(session, found.campaign, sale)
     made = await _keep(session, found, order, sold, now, closed=closed)
-    if found.has_waiting and closed is None:
+    if found.has_rewards and closed is None:
         await order_paid(session, buyer=found.buyer, now=now)
     if found.has_parked:
         kept = await session.get_one(Order, (merchant_id, made.order.id))

@@ -75,10 +75,17 @@ def _status(reward: Reward, earned: dict[str, int]) -> str:
 
 async def _give(session: AsyncSession, locked: dict[str, Membership], rewards: Sequence[Reward], now: datetime) -> None:
     grants = [
-        memberships.make_grant(reward.merchant_id, reward.member_id, "reward", reward.id, days=reward.days, now=now)
+        memberships.make_grant(
+            reward.merchant_id, reward.member_id, "reward", key_of(reward), days=reward.days, now=now
+        )
         for reward in rewards
     ]
     await memberships.append(session, locked, grants)
+
+
+def key_of(reward: Reward) -> str:
+    """Of what it grants, and of what takes that back: a reward that came back is granted anew."""
+    return f"{reward.id}:{reward.round}" if reward.round else reward.id
 
 
 async def _earned_days(session: AsyncSession, merchant_id: str, rewards: Sequence[Reward]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from app.kit.errors import Conflict
 from app.models import Campaign, Participant, Referral, Reward
 from app.rewards import memberships, rules
 from app.rewards.granting import grant as grant
+from app.rewards.granting import key_of
 from app.rewards.views import reward_view
 
 
@@ -94,7 +95,7 @@ _WAITING = (
         Reward.merchant_id == bindparam("merchant_id"),
         tuple_(Reward.campaign_id, Reward.invitee_id).in_(bindparam("keys", expanding=True)),
         Reward.trigger == bindparam("trigger"),
-        Reward.status == "owed",
+        (Reward.status == "owed") | Reward.fallen,
     )
     .order_by(Reward.id)
     .with_for_update()
@@ -105,14 +106,15 @@ _WAITING = (
 async def mark_ripe(
     session: AsyncSession, *, merchant_id: str, trigger: Trigger, invitees: Sequence[Invitee]
 ) -> list[Reward]:
-    """Lock and return what waits for `trigger` to happen to these invitees; to be granted, together with what else
-    the same transaction grants, so that members are locked in one order."""
+    """Lock and return what waits for `trigger` to happen to these invitees, once more where it had fallen; to be
+    granted, together with what else the same transaction grants, so that members are locked in one order."""
     keys = [(invitee.campaign_id, invitee.id) for invitee in invitees]
     if not keys:
         return []
     waiting = list(await session.scalars(_WAITING, {"merchant_id": merchant_id, "keys": keys, "trigger": trigger}))
     for reward in waiting:
-        reward.ripe = True
+        reward.round += reward.fallen
+        reward.status, reward.ripe, reward.fallen = "owed", True, False
     if waiting:
         await session.flush()
     return waiting
@@ -164,25 +166,40 @@ def _due(merchant_id: str, due_by: datetime | None) -> ColumnElement[bool]:
 
 
 async def revoke(
-    session: AsyncSession, *, merchant_id: str, reward_id: str, reason: str, actor: str, now: datetime
+    session: AsyncSession,
+    *,
+    merchant_id: str,
+    reward_id: str,
+    reason: str,
+    actor: str,
+    now: datetime,
+    fallen: bool = False,
 ) -> Reward:
     """Take a reward back: an owed one is owed no more, a granted one is cut from the tail of the member's days.
 
+    `fallen`: what it was for is no more, and may happen again, which brings it back; else it is revoked for good.
     Again: the same reward. Conflict `reward_not_revocable` for one that the cap had skipped.
     """
     reward = await get_row(session, Reward, merchant_id=merchant_id, row_id=reward_id, noun="reward")
     await session.refresh(reward, with_for_update=True)
-    if reward.status == "revoked":
-        return reward
     if reward.status == "skipped_cap":
         raise Conflict("reward_not_revocable", "The cap skipped this reward; there is nothing to take back.")
+    is_new = reward.status != "revoked"
+    if not is_new and (fallen or not reward.fallen):
+        return reward
     if reward.status == "granted":
-        locked = await memberships.lock(session, merchant_id=merchant_id, member_ids=[reward.member_id])
-        cut = memberships.make_grant(merchant_id, reward.member_id, "revocation", reward.id, days=-reward.days, now=now)
-        await memberships.append(session, locked, [cut])
-    reward.status, reward.decided_at = "revoked", now
+        await _cut(session, reward, now)
+    reward.status, reward.fallen = "revoked", fallen
+    reward.decided_at = now if is_new else reward.decided_at
     own: dict[str, Any] = {"merchant_id": merchant_id, "actor": actor, "subject_id": reward.id}
     audit.record(session, **own, action="reward.revoked", reason=reason, at=now)
-    await outbox.emit_all(session, merchant_id, [("reward.revoked", reward_view(reward))], at=now)
+    if is_new:
+        await outbox.emit_all(session, merchant_id, [("reward.revoked", reward_view(reward))], at=now)
     await session.flush()
     return reward
+
+
+async def _cut(session: AsyncSession, reward: Reward, now: datetime) -> None:
+    locked = await memberships.lock(session, merchant_id=reward.merchant_id, member_ids=[reward.member_id])
+    own = (reward.merchant_id, reward.member_id, "revocation", key_of(reward))
+    await memberships.append(session, locked, [memberships.make_grant(*own, days=-reward.days, now=now)])

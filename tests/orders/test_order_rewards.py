@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
 import httpx
 import pytest
 from sqlalchemy import select
@@ -7,8 +11,11 @@ from sqlalchemy import select
 from app.campaigns.document import RewardRule
 from app.kit import clock, ids
 from app.models import Referral, Reward
+from app.orders import refunds, service
+from app.orders.rules import NewOrder, NewRefund
 from app.resources import Resources
 from tests.factories import MerchantFixture
+from tests.factories.locks import until_blocked
 from tests.factories.shops import Till, open_shop
 
 ON_PURCHASE = (
@@ -83,3 +90,70 @@ async def test_an_order_that_was_refunded_before_it_came_gives_no_days(till: Til
     await till.post("/v1/refunds", early)
     await till.sell(external_order_id="o-1")
     assert await statuses(till) == ["revoked", "revoked"]
+
+
+async def days(till: Till) -> list[int]:
+    """What stands of the buyer's and of the inviter's membership, in whole days from now."""
+    found = []
+    for one in (till.shop.buyer, till.shop.first):
+        ends_at = (await till.get(f"/v1/members/{one.member_id}/membership"))["ends_at"]
+        found.append(round((datetime.fromisoformat(ends_at) - clock.utcnow()) / timedelta(days=1)))
+    return found
+
+
+async def test_who_gives_back_and_buys_again_has_the_days_again(till: Till) -> None:
+    """As if the second order had come before the refund of the first."""
+    for _ in range(3):
+        order = await till.sell()
+        assert (await statuses(till), await days(till)) == (["granted", "granted"], [30, 30])
+        await till.refunded(order["id"], 5_900)
+        assert (await statuses(till), await days(till)) == (["revoked", "revoked"], [0, 0])
+    await till.sell()
+    await till.sell()
+    assert (await statuses(till), await days(till)) == (["granted", "granted"], [30, 30])
+
+
+async def test_an_order_after_one_that_was_refunded_before_it_came_gives_the_days(till: Till) -> None:
+    early = {"external_order_id": "o-1", "external_refund_id": "r-1", "amount_minor": 5_900}
+    await till.post("/v1/refunds", early)
+    await till.sell(external_order_id="o-1")
+    await till.sell()
+    assert (await statuses(till), await days(till)) == (["granted", "granted"], [30, 30])
+
+
+@pytest.mark.parametrize("refunded_first", [True, False])
+async def test_what_somebody_has_revoked_no_order_brings_back(till: Till, refunded_first: bool) -> None:
+    order = await till.sell()
+    async with till.resources.db.tenant(till.shop.merchant_id) as session:
+        mine = list(await session.scalars(select(Reward.id)))
+    steps = [lambda: till.refunded(order["id"], 5_900), lambda: revoke_all(till, mine)]
+    for step in steps if refunded_first else reversed(steps):
+        await step()
+    await till.sell()
+    assert (await statuses(till), await days(till)) == (["revoked", "revoked"], [0, 0])
+
+
+async def revoke_all(till: Till, reward_ids: list[str]) -> None:
+    for reward_id in reward_ids:
+        answer = await till.post(f"/v1/rewards/{reward_id}/revoke", {"reason": "one person twice"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "revoked")
+
+
+@pytest.mark.parametrize("refund_first", [True, False])
+async def test_a_refund_that_meets_another_order_leaves_the_days(till: Till, refund_first: bool) -> None:
+    first, shop, now = await till.sell(), till.shop, clock.utcnow()
+    wanted = NewRefund("r-1", 5_900)
+    again = NewOrder(shop.campaign.id, "o-2", 5_900, "CNY", now, participant_id=shop.buyer.id)
+    async with till.resources.db.tenant(shop.merchant_id) as session:
+        own: dict[str, Any] = {"merchant_id": shop.merchant_id, "now": now}
+        if refund_first:
+            await refunds.refund_order(session, **own, order_id=first["id"], refund=wanted)
+            other = asyncio.create_task(till.sell())
+        else:
+            await service.create(session, **own, order=again)
+            other = asyncio.create_task(till.refunded(first["id"], 5_900))
+        await until_blocked(till.resources, other)
+        assert not other.done()
+    await other
+    assert (await statuses(till), await days(till)) == (["granted", "granted"], [30, 30])
+    await till.check_books()

@@ -30,7 +30,13 @@ class RewardOut(Answer):
     side: Side
     on: str
     days: int
-    status: RewardStatus
+    status: Annotated[
+        RewardStatus,
+        Field(
+            description="`revoked` by you for good, or because all that the invitee had bought was refunded: then the "
+            "next order grants it again."
+        ),
+    ]
     rule_key: str
     rule_version: int
     decided_at: datetime | None

@@ -88,7 +88,8 @@ async def plan(
     promoters = await _promoters_left(session, buyer.merchant_id, rule, who.values(), currency)
     parts = within(parts, campaign=budget_left, promoters=promoters)
     holds = chain.ends_at is None or paid_at < chain.ends_at
-    return Plan(parts, chain.above[0].participant_id if chain.above and holds else None)
+    friendly = [one.participant_id for one in chain.above[:1] if holds and not one.shares_account]
+    return Plan(parts, friendly[0] if friendly else None)
 
 
 def nothing(plan: Plan, *, reason: str) -> Plan:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from app.campaigns.document import CommissionRule
 from app.kit import clock, ids
-from app.models import PayeeAccount
+from app.models import Order, PayeeAccount
 from tests.factories import make_campaign
 from tests.factories.campaigns import TWO_LEVELS
 from tests.factories.shops import Shop, Till
@@ -80,6 +81,8 @@ async def test_two_accounts_that_were_given_while_they_were_bound_are_one_buyer(
             row = {"merchant_id": till.shop.merchant_id, "id": ids.new("pac"), "member_id": who["member_id"]}
             session.add(PayeeAccount(**row, kind="bank", account="1", account_index=b"1", real_name="张小明"))
     assert (await bought(till, campaign_id, buyer))[level - 1] == (inviter["id"], 0, "self_purchase")
+    async with till.resources.db.tenant(till.shop.merchant_id) as session:
+        assert list(await session.scalars(select(Order.inviter_id))) == [None], "nor is a tier reached by it"
 
 
 async def test_so_it_is_for_what_was_paid_before_a_rebinding(till: Till, shop: Shop) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.cli import environment, merchant_funds
+from app.cli import environment, merchant_funds, merchant_keys
 from app.cli.output import say, show_json, show_table
 from app.db.pages import PageQuery
 from app.kit import clock
@@ -18,10 +18,11 @@ from app.merchants.views import merchant_view, registration_view, user_view
 from app.resources import Resources
 from app.settings import get_keyring
 
-app = typer.Typer(help="Merchants: list, show, create, verify, their users and funds.", no_args_is_help=True)
+app = typer.Typer(help="Merchants: list, show, create, verify, their users, keys and funds.", no_args_is_help=True)
 app.command("funding")(merchant_funds.set_funding)
 app.command("top-up")(merchant_funds.top_up)
 app.command("refund-top-up")(merchant_funds.refund_top_up)
+app.command("keys")(merchant_keys.list_keys)
 T = TypeVar("T")
 
 ACTOR = "command_line"

@@ -14,12 +14,12 @@ from app.api import errors, health, posters, v1
 from app.api.docs import DESCRIPTION, install_docs
 from app.api.hot.front import Front
 from app.api.middleware import Edge, default_headers
-from app.db import roles
 from app.kit import logging
-from app.resources import open_resources
+from app.resources import REFUSALS, open_resources, require_fit
 from app.settings import Settings, get_settings
 from app.tracking.announcements import followed
 
+log = logging.get(__name__)
 # What was made up to the start stays; of what comes and goes with requests hardly anything is left to be found. Looking
 # for garbage after every 700 objects, and all too often among everything, took an eighth of a click's time.
 COLLECT_AFTER = (10_000, 20, 50)
@@ -52,7 +52,13 @@ def create_app(settings: Settings | None = None, *, draws: bool = False) -> Fast
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with open_resources(settings) as resources:
-            await roles.require_bound(resources.db)
+            try:
+                # With the database away nothing leaks, and nothing is counted before it has been asked.
+                await require_fit(resources)
+            except REFUSALS as error:
+                log.critical("start_refused", reason=str(error))
+                front.is_refused = True
+                raise
             front.open(resources, Edge(front, defaults=defaults, tell=tell))
             codes, url = resources.tracker.codes, settings.database_system_url
             async with followed(codes, resources.db, url) as front.state.announcements:

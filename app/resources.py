@@ -11,14 +11,23 @@ from tempfile import gettempdir
 
 from redis.asyncio import Redis
 
+from app.db import roles
 from app.db.redis import connect_redis as connect_redis
 from app.db.session import Database
+from app.kit import logging
+from app.kit.errors import Conflict
 from app.kit.outages import Outages
 from app.poster.renderer import Renderer
 from app.poster.shelf import Shelf
 from app.settings import Settings
+from app.tracking import shards
 from app.tracking.leases import Leases
 from app.tracking.tracker import Tracker
+
+log = logging.get(__name__)
+# Why a process must not run, in a sentence that says what to do.
+REFUSALS = (Conflict, roles.UnboundRoleError)
+REFUSED_EXIT = 3
 
 
 @dataclass(slots=True)
@@ -46,6 +55,18 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await renderer.close()
         await redis.aclose()
         await db.close()
+
+
+async def require_fit(resources: Resources) -> bool:
+    """One of REFUSALS where this process must not run on this database; False where that could not be asked for."""
+    is_checked = await roles.require_bound(resources.db)
+    try:
+        await resources.tracker.agreement.require()
+    except shards.AWAY as error:
+        is_checked = False
+        if resources.outages.is_news("start"):
+            log.warning("start_not_checked", error=repr(error))
+    return is_checked
 
 
 def _shelf(settings: Settings) -> Shelf | None:

@@ -26,6 +26,7 @@ async def readyz(resources: ResourcesDep) -> dict[str, str]:
         ready = await session.scalar(text("SELECT count(*) FROM plans"))
     if not ready:
         raise Unavailable("not_migrated", "The schema is not in place; run `invitree migrate`.", retry_after=5)
+    await resources.tracker.agreement.require_now()
     return {"status": "ok", "database": "ok", "redis": await _redis_state(resources)}
 
 

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 from app.cli import (
     api,
     commissions,
-    counters,
     doctor,
     income,
     ledger,
@@ -19,10 +18,12 @@ from app.cli import (
     payouts,
     posters,
     serve,
+    shards,
     worker,
 )
 from app.cli.demo import command as demo
 from app.cli.output import Exit, say
+from app.db.roles import UnboundRoleError
 from app.embedded import EmbeddedError, InUseError, ProductionError
 from app.kit.errors import Conflict, Forbidden, InvitreeError, PaymentRequired, Unprocessable
 
@@ -43,7 +44,7 @@ app.command("demo")(demo.demo)
 app.command("seed")(merchants.seed)
 app.command("doctor")(doctor.doctor)
 app.add_typer(commissions.app, name="commissions")
-app.add_typer(counters.app, name="counters")
+app.add_typer(shards.app, name="counters")
 app.add_typer(income.app, name="income")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(merchants.app, name="merchants")
@@ -57,6 +58,9 @@ def main() -> None:
     except InvitreeError as error:
         say(f"{error.code}: {error.detail}")
         sys.exit(Exit.REFUSED if isinstance(error, REFUSALS) else Exit.FAILED)
+    except UnboundRoleError as error:
+        say(str(error))
+        sys.exit(Exit.REFUSED)
     except EmbeddedError as error:
         say(str(error))
         sys.exit(Exit.REFUSED if isinstance(error, InUseError | ProductionError) else Exit.FAILED)

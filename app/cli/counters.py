@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import typer
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import audit
 from app.cli import environment
-from app.cli.output import Exit, progress, say, show_json, show_table
+from app.cli.output import Exit, say, show_json, show_table, waiting
 from app.kit import ids, logging
 from app.kit.errors import Unavailable, not_found
 from app.resources import Resources
-from app.tracking import live, repair, rows, store, verify_rollups
+from app.tracking import live, positions, repair, rows, store, verify_rollups
 from app.tracking import verify as verify_live
+from app.tracking.keys import shard_of
 from app.tracking.verify import Difference
 from app.worker import counters as worker
 from app.worker import tracking
+from app.worker.held import Waits, nobody, on_shard
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
@@ -40,6 +44,14 @@ class Report:
     differences: list[Difference] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """`caught_up`: nothing is owed, and live figures are shown."""
+
+    campaigns: int
+    caught_up: bool
+
+
 @app.command()
 def verify(
     campaign: CampaignOption = None,
@@ -48,7 +60,12 @@ def verify(
     data: DataOption = None,
 ) -> None:
     """Wait until Redis' events are in Postgres, then compare live counters, rollups and rows."""
-    report = _run(lambda resources: compare(resources, merchant=merchant, campaign=campaign), data)
+
+    async def agreed(resources: Resources) -> Report:
+        await resources.tracker.agreement.require()
+        return await compare(resources, merchant=merchant, campaign=campaign)
+
+    report = run(agreed, data)
     if as_json:
         show_json({"ok": not report.differences, **asdict(report)})
     else:
@@ -65,14 +82,25 @@ def rebuild(
     data: DataOption = None,
 ) -> None:
     """Set live counters from the rows; events may go on arriving."""
-    rebuilt = _run(lambda resources: restore(resources, merchant=merchant, campaign=campaign), data)
+
+    async def agreed(resources: Resources) -> Restored:
+        await resources.tracker.agreement.require()
+        return await restore(resources, merchant=merchant, campaign=campaign)
+
+    rebuilt = run(agreed, data)
     if as_json:
-        show_json({"ok": True, "campaigns": rebuilt})
+        show_json({"ok": True, **asdict(rebuilt)})
     else:
-        say(f"Set the live counters of {rebuilt} campaigns from the rows.")
+        tell_restored(rebuilt)
 
 
-def _run(work: Callable[[Resources], Awaitable[T]], data: Path | None) -> T:
+def tell_restored(rebuilt: Restored) -> None:
+    say(f"Set the live counters of {rebuilt.campaigns} campaigns from the rows.")
+    if not rebuilt.caught_up:
+        say("Repairs that others have asked for are left to the worker: until then figures may come from the rows.")
+
+
+def run(work: Callable[[Resources], Awaitable[T]], data: Path | None) -> T:
     async def logged(resources: Resources) -> T:
         # Draining has something to say, and standard output is for the answer.
         logging.configure(resources.settings.log_level, as_json=resources.settings.log_json)
@@ -86,50 +114,51 @@ def _run(work: Callable[[Resources], Awaitable[T]], data: Path | None) -> T:
 
 async def compare(resources: Resources, *, merchant: str | None, campaign: str | None) -> Report:
     selected = await _select(resources, merchant, campaign)
-    if not await worker.catch_up(resources, PATIENCE_SECONDS):
-        raise Unavailable("counters_behind", f"The streams were not drained in {PATIENCE_SECONDS:.0f} s.")
     report = Report(len(selected))
-    with progress() as bar:
-        for merchant_id, campaign_id in bar.track(selected, description="Comparing"):
-            await compare_campaign(resources, merchant_id, campaign_id, report)
+    with waiting("Comparing", len(selected)) as (done, waits):
+        if not await worker.catch_up(resources, PATIENCE_SECONDS, waits=waits):
+            raise Unavailable("counters_behind", f"The streams were not drained in {PATIENCE_SECONDS:.0f} s.")
+        for merchant_id, campaign_id in selected:
+            await compare_campaign(resources, merchant_id, campaign_id, report, waits)
+            done(1)
     async with resources.db.system() as session:
         report.differences += await verify_rollups.rollups(session, [campaign_id for _, campaign_id in selected])
     return report
 
 
-async def compare_campaign(resources: Resources, merchant_id: UUID, campaign_id: UUID, report: Report) -> None:
+async def compare_campaign(
+    resources: Resources, merchant_id: UUID, campaign_id: UUID, report: Report, waits: Waits = nobody
+) -> None:
     redis, shards = resources.redis, resources.settings.track_shards
+    own = {"merchant_id": merchant_id, "campaign_id": campaign_id}
+    held = partial(on_shard, resources, shard_of(campaign_id, shards), what=positions.COMPARES, waits=waits)
+
+    async def compare_piece(session: AsyncSession, piece: list[UUID]) -> list[Difference]:
+        return await verify_live.participants(session, redis, shards, **own, participants=piece)
+
     async for piece in worker.pieces(resources, merchant_id, campaign_id):
         report.participants += len(piece)
-        async with resources.db.system() as session:
-            report.differences += await verify_live.participants(
-                session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id, participants=piece
-            )
-    async with resources.db.system() as session:
-        report.differences += await verify_live.campaign(
-            session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id
-        )
+        report.differences += await held(partial(compare_piece, piece=piece))
+    report.differences += await held(lambda session: verify_live.campaign(session, redis, shards, **own))
 
 
-async def restore(resources: Resources, *, merchant: str | None, campaign: str | None) -> int:
-    """How many campaigns."""
+async def restore(resources: Resources, *, merchant: str | None, campaign: str | None) -> Restored:
+    """Also while another rebuild runs: the two take turns, piece by piece."""
     selected = await _select(resources, merchant, campaign)
-    # A wiped Redis gets its new epoch here.
-    await tracking.drain_streams(resources)
     async with resources.db.system() as session:
         people = await rows.count_participants(session, [campaign_id for _, campaign_id in selected])
-    with progress() as bar:
-        task = bar.add_task("Rebuilding", total=people)
+    with waiting("Rebuilding", people) as (done, waits):
+        # A wiped Redis gets its new epoch here.
+        await tracking.drain_streams(resources)
         for place, (merchant_id, campaign_id) in enumerate(selected):
             try:
-                await restore_campaign(resources, merchant_id, campaign_id, lambda count: bar.advance(task, count))
+                await restore_campaign(resources, merchant_id, campaign_id, done, waits)
             except live.AWAY as error:
                 await _leave_to_the_worker(resources, selected[place:])
                 raise Unavailable(
                     "redis_unavailable", f"Redis is away: {error}. The worker rebuilds what is left when it is back."
                 ) from None
-    await worker.catch_up(resources, PATIENCE_SECONDS)
-    return len(selected)
+        return Restored(len(selected), await worker.catch_up(resources, PATIENCE_SECONDS, waits=waits))
 
 
 async def _leave_to_the_worker(resources: Resources, campaigns: Sequence[tuple[UUID, UUID]]) -> None:
@@ -138,11 +167,11 @@ async def _leave_to_the_worker(resources: Resources, campaigns: Sequence[tuple[U
 
 
 async def restore_campaign(
-    resources: Resources, merchant_id: UUID, campaign_id: UUID, tell: Callable[[int], None]
+    resources: Resources, merchant_id: UUID, campaign_id: UUID, tell: Callable[[int], None], waits: Waits
 ) -> None:
     async with resources.db.system() as session:
         owed = await repair.request_for(session, merchant_id, campaign_id)
-    await worker.repair_campaign(resources, merchant_id, campaign_id, tell=tell)
+    await worker.repair_campaign(resources, merchant_id, campaign_id, tell=tell, waits=waits)
     async with resources.db.system() as session:
         await repair.finish(session, owed)
         audit.record(

@@ -27,6 +27,7 @@ from app.kit.errors import InvitreeError
 from app.poster import BUILTIN, SAMPLE, read_back
 from app.poster.faces import SHAPED
 from app.resources import Resources
+from app.tracking import clearing, shards
 from app.tracking.keys import Keys
 
 CLOCK_TOLERANCE_SECONDS = 5.0
@@ -74,6 +75,14 @@ async def check_schema(resources: Resources) -> list[Finding]:
     return [Finding("schema at its newest version", found == head, f"{found} (newest: {head})")]
 
 
+async def check_shards(resources: Resources) -> list[Finding]:
+    own = resources.settings.track_shards
+    async with resources.db.system() as session:
+        found = await shards.stored(session)
+    told = f"TRACK_SHARDS={own}, in the database {found or 'none yet'}"
+    return [Finding("number of shards agrees with the database's", found in (own, None), told)]
+
+
 async def check_clock(resources: Resources) -> list[Finding]:
     before = clock.utcnow()
     async with resources.db.app_engine.connect() as connection:
@@ -86,7 +95,18 @@ async def check_redis(resources: Resources) -> list[Finding]:
     """Every master of a cluster, each named by its address."""
     servers = await masters(resources.redis)
     findings = [finding for address, server in servers.items() for finding in await check_server(address, server)]
+    findings.append(await check_strays(resources))
     return findings if "" in servers else [*findings, await check_spread(resources, list(servers))]
+
+
+async def check_strays(resources: Resources) -> Finding:
+    """What a process of another number of shards has counted."""
+    batches = await clearing.waiting(resources.redis)
+    strays = {shard: number for shard, number in batches.items() if shard >= resources.settings.track_shards}
+    found = (
+        f"{sum(strays.values())} batches in shards {sorted(strays)}: `invitree counters shards`" if strays else "none"
+    )
+    return Finding("no clicks wait in shards that nobody drains", not strays, found)
 
 
 async def check_server(address: str, redis: Redis) -> list[Finding]:
@@ -108,10 +128,10 @@ def _aof(persistence: dict[str, Any]) -> str:
 
 async def check_spread(resources: Resources, addresses: list[str]) -> Finding:
     """Where the shards are: a master without one takes no clicks."""
-    cluster, shards = resources.redis, range(resources.settings.track_shards)
-    counts = dict.fromkeys(addresses, 0) | Counter([await master_of(cluster, Keys(shard).stream) for shard in shards])
+    cluster, own = resources.redis, range(resources.settings.track_shards)
+    counts = dict.fromkeys(addresses, 0) | Counter([await master_of(cluster, Keys(shard).stream) for shard in own])
     found = ", ".join(f"{address}: {count}" for address, count in counts.items())
-    return Finding(f"TRACK_SHARDS={len(shards)} are spread over the masters (not required)", True, found)
+    return Finding(f"TRACK_SHARDS={len(own)} are spread over the masters (not required)", True, found)
 
 
 async def check_posters(resources: Resources) -> list[Finding]:
@@ -129,6 +149,7 @@ CHECKS: dict[str, Check] = {
     "database": check_version,
     "database roles": check_roles,
     "schema": check_schema,
+    "shards": check_shards,
     "clock": check_clock,
     "redis": check_redis,
     "posters": check_posters,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+from app.kit.outages import Outages
 
 # Into a file or a pipe an id is never broken over two lines.
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 240)
@@ -51,3 +55,21 @@ def progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=err
     )
+
+
+@contextmanager
+def waiting(what: str, total: int) -> Iterator[tuple[Callable[[int], None], Callable[[str | None], None]]]:
+    """A bar, told how many more are done, and what it waits for (None: nothing any more).
+
+    In a file there is no bar: what is waited for has a line now and then.
+    """
+    outages = Outages()
+    with progress() as bar:
+        task = bar.add_task(what, total=total)
+
+        def waits(why: str | None) -> None:
+            bar.update(task, description=what if why is None else f"{what}, waiting: {escape(why)}")
+            if why is not None and not err.is_terminal and outages.is_news(what):
+                say(f"{what}, waiting: {escape(why)}")
+
+        yield lambda count: bar.advance(task, count), waits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -26,7 +27,8 @@ from app.embedded import EmbeddedError
 from app.embedded.server import guarded
 from app.embedded.supervisor import Program, Supervisor
 from app.kit import logging
-from app.settings import Ground, get_settings
+from app.resources import open_resources, require_fit
+from app.settings import Ground, Settings, get_settings
 
 START_PATIENCE = 60.0
 
@@ -52,8 +54,9 @@ def running(host: str, port: int, data: Path | None, *, migrate: bool = False) -
             if prepared.owner_url is None:
                 raise EmbeddedError("--migrate needs DATABASE_OWNER_URL: only the owner of the tables may change them.")
             upgrade(prepared.owner_url)
-        settings = get_settings()  # what is missing is said once, here, not again and again by the children
+        settings = get_settings()
         logging.configure(settings.log_level, as_json=settings.log_json)
+        asyncio.run(check(settings))
         variables = dict(os.environ)
         # Only what migrates may act as owner.
         variables.pop("DATABASE_OWNER_URL", None)
@@ -62,6 +65,12 @@ def running(host: str, port: int, data: Path | None, *, migrate: bool = False) -
         cleanup.callback(supervisor.stop)
         supervisor.wait_ready(START_PATIENCE, only="api")
         yield Running(base_url, prepared, supervisor)
+
+
+async def check(settings: Settings) -> None:
+    """What must not run is said once, here, not again and again by the children."""
+    async with open_resources(settings) as resources:
+        await require_fit(resources)
 
 
 def listen(host: str, port: int) -> socket.socket:

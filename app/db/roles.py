@@ -7,9 +7,6 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.db.session import Database
-from app.kit import logging
-
-log = logging.get(__name__)
 
 _ROLE = text(
     "SELECT current_user AS name, rolsuper, rolbypassrls, (SELECT count(*) FROM pg_class"
@@ -32,13 +29,15 @@ async def faults_of(engine: AsyncEngine) -> tuple[str, list[str]]:
     return row.name, faults
 
 
-async def require_bound(db: Database) -> None:
-    """UnboundRoleError where one of the two is not. With the database away nothing can be asked, nor leak."""
+async def require_bound(db: Database) -> bool:
+    """UnboundRoleError where one of the two is not. False with the database away: nothing can be asked, nor leak."""
+    all_asked = True
     for variable, engine in (("DATABASE_URL", db.app_engine), ("DATABASE_SYSTEM_URL", db.system_engine)):
         try:
             name, faults = await faults_of(engine)
-        except (DBAPIError, OSError) as error:
-            log.warning("role_not_checked", variable=variable, error=repr(error))
+        except (DBAPIError, OSError):
+            all_asked = False
             continue
         if faults:
             raise UnboundRoleError(f"{variable}: the role {name} is not bound by the policies: {', '.join(faults)}.")
+    return all_asked

@@ -58,6 +58,17 @@ class StreamPosition(Base):
     rebuilt: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
+class ShardCount(Base):
+    """Into how many shards campaigns are spread, since when and by whom: the newest version is in force."""
+
+    __tablename__ = "shard_counts"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    shards: Mapped[int] = mapped_column(SmallInteger)
+    actor: Mapped[str] = mapped_column(String(64))
+    at: Mapped[Instant] = mapped_column(server_default=func.now())
+
+
 class StreamLease(Base):
     """Which worker drains a shard, and until when nobody else may."""
 

@@ -45,7 +45,7 @@ _REGISTER = f"""
 
 async def find(db: Database, codes: Collection[str], campaigns: Collection[CampaignKey]) -> Reply:
     """Whose these codes are, their campaigns, and those that were asked for."""
-    async with _driver(db) as connection:
+    async with opened(db) as connection:
         found = await connection.fetch(_TARGETS, list(codes)) if codes else []
         targets = {code: Target(*map(_plain, owner)) for code, *owner in found}
         keys = {*campaigns, *((target.merchant_id, target.campaign_id) for target in targets.values())}
@@ -54,7 +54,7 @@ async def find(db: Database, codes: Collection[str], campaigns: Collection[Campa
 
 async def register_channel(db: Database, merchant_id: UUID, campaign_id: UUID, name: str) -> frozenset[str]:
     """The campaign's channels, with this one unless there are enough already or somebody came between."""
-    async with _driver(db) as connection:
+    async with opened(db) as connection:
         return frozenset(row[0] for row in await connection.fetch(_REGISTER, merchant_id, campaign_id, name))
 
 
@@ -83,7 +83,8 @@ def _plain(id_: UUID) -> UUID:
 
 
 @asynccontextmanager
-async def _driver(db: Database) -> AsyncIterator[Any]:
+async def opened(db: Database) -> AsyncIterator[Any]:
+    """The driver's own connection. Unavailable where all of them are in use."""
     try:
         async with db.lookup_engine.connect() as connection:
             yield (await connection.get_raw_connection()).driver_connection

@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import logging
+from app.kit.errors import Unavailable
 from app.tracking.stream import START, Window
 
 log = logging.get(__name__)
 # The first number is this room's, the second the shard's.
 _ROOM = 7_203
-# Who stops in the middle, and does not even hang up, is not waited for by the server either.
+# Who stops in the middle, and does not even hang up, is not waited for by the server either. The name is for those who
+# wait meanwhile.
 _TRY_LOCK = text("""
-    SELECT set_config('idle_in_transaction_session_timeout', '60s', true), pg_try_advisory_xact_lock(:room, :shard)
+    SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('application_name', :work, true),
+           pg_try_advisory_xact_lock(:room, :shard)
 """)
-_LOCK = text("SELECT pg_advisory_xact_lock(:room, :shard)")
-# A session that has the lock and for so long has not sent what the server waits for.
-_END_SILENT = text("""
-    SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+# In turn, but not for ever.
+_LOCK = text("SELECT set_config('lock_timeout', '2s', true), pg_advisory_xact_lock(:room, :shard)")
+_LOCK_TIMEOUT = "55P03"
+_HOLDERS = """
+    FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :room AND l.objid = :shard AND l.objsubid = 2
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND a.usename = current_user AND a.pid <> pg_backend_pid() AND a.wait_event_type = 'Client'
+          AND a.usename = current_user AND a.pid <> pg_backend_pid()
+"""
+_HOLDER = text(f"SELECT a.pid, a.application_name, clock_timestamp() - a.xact_start {_HOLDERS}")
+# A session that has the lock and for so long has not sent what the server waits for.
+_END_SILENT = text(f"""
+    SELECT pg_terminate_backend(a.pid) {_HOLDERS} AND a.wait_event_type = 'Client'
           AND a.state_change < clock_timestamp() - make_interval(secs => :seconds)
 """)
+DRAINS, REPAIRS, COMPARES = "drains it", "repairs its counters", "compares its counters"
 # After Redis lost some of its past: what it has now begins with any number.
 UNKNOWN = -1
 _READ = text("SELECT epoch, position, sequence, rebuilt FROM stream_positions WHERE shard = :shard")
@@ -51,13 +63,37 @@ class Position:
         return window.epoch == self.epoch and (self.sequence == UNKNOWN or window.follows(self.sequence))
 
 
-async def try_lock(session: AsyncSession, shard: int) -> bool:
-    """Until the transaction ends nobody else drains this shard. False where somebody does."""
-    return bool((await session.execute(_TRY_LOCK, {"room": _ROOM, "shard": shard})).one()[1])
+class HeldError(Unavailable):
+    """Somebody else has the shard, and has had it for a while."""
 
 
-async def lock(session: AsyncSession, shard: int) -> None:
-    await session.execute(_LOCK, {"room": _ROOM, "shard": shard})
+async def try_lock(session: AsyncSession, shard: int, work: str = DRAINS) -> bool:
+    """Until the transaction ends nobody else drains this shard. False where somebody does. `work`: what for."""
+    return bool((await session.execute(_TRY_LOCK, {"room": _ROOM, "shard": shard, "work": work})).one()[2])
+
+
+async def lock(
+    session: AsyncSession, shard: int, work: str = REPAIRS, *, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """`tell` hears who is waited for, if anybody. HeldError, with the transaction lost, where that takes seconds."""
+    if await try_lock(session, shard, work):
+        return
+    holder = await _holder(session, shard)
+    tell(holder)
+    try:
+        await session.execute(_LOCK, {"room": _ROOM, "shard": shard})
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_TIMEOUT:
+            raise
+        raise HeldError("shard_busy", f"Somebody works on it: {holder}.", retry_after=5) from None
+
+
+async def _holder(session: AsyncSession, shard: int) -> str:
+    row = (await session.execute(_HOLDER, {"room": _ROOM, "shard": shard})).first()
+    if row is None:
+        return f"shard {shard} was held until now"
+    pid, work, since = row
+    return f"session {pid} has had shard {shard} for {since.total_seconds():.0f} s and {work}"
 
 
 async def end_the_silent(session: AsyncSession, shard: int, *, seconds: float) -> None:

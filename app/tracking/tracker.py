@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from operator import attrgetter
 
@@ -13,26 +13,31 @@ from app.db.session import Database
 from app.tracking import lookup, metrics, rules
 from app.tracking.batcher import Batcher, Tell
 from app.tracking.channels import Channels
-from app.tracking.codes import CodeCache, KnownCampaign
+from app.tracking.codes import CampaignKey, CodeCache, KnownCampaign, Reply
 from app.tracking.figures import Figures
 from app.tracking.hits import Hit
 from app.tracking.keys import shard_of
 from app.tracking.recorder import Recorder
+from app.tracking.shards import Agreement
 from app.tracking.visitors import Visitors
 
 _OUTCOME = attrgetter("outcome")
 
 
 class Tracker:
-    """`secret` keys the visitors' cookies and hashes. Opens nothing before the first event."""
+    """`secret` keys the visitors' cookies and hashes. Opens nothing before the first event.
+
+    No code is known, so nothing counted, before the database has agreed to `shards`.
+    """
 
     def __init__(self, db: Database, redis: Redis, *, shards: int, secret: bytes) -> None:
-        self.shards = shards
+        self._db, self.shards = db, shards
+        self.agreement = Agreement(db, shards)
         self.visitors = Visitors(secret)
-        self.codes = CodeCache(partial(lookup.find, db))
+        self.codes = CodeCache(self._find)
         self.channels = Channels(partial(lookup.register_channel, db))
         self._recorders = [Recorder(db, redis, shard) for shard in range(shards)]
-        self.figures = Figures(redis, shards, is_bypassed=lambda shard: self._recorders[shard].bypasses_redis)
+        self.figures = Figures(redis, shards, is_bypassed=self._is_bypassed)
         self._batchers = [Batcher(partial(_record, recorder)) for recorder in self._recorders]
 
     async def channel(self, campaign: KnownCampaign, given: str, *, is_new_allowed: bool = True) -> str:
@@ -68,6 +73,13 @@ class Tracker:
             for place, answer in zip(places, answers, strict=True):
                 new[place] = answer
         return new
+
+    async def _find(self, codes: Collection[str], campaigns: Collection[CampaignKey]) -> Reply:
+        await self.agreement.require_now()
+        return await lookup.find(self._db, codes, campaigns)
+
+    def _is_bypassed(self, shard: int) -> bool:
+        return not self.agreement.is_reached or self._recorders[shard].bypasses_redis
 
     async def close(self) -> None:
         await self.codes.close()

@@ -40,7 +40,7 @@ async def participants(
     participants: Sequence[UUID],
 ) -> list[Difference]:
     keys = Keys(shard_of(campaign_id, shards))
-    await positions.lock(session, keys.shard)
+    await positions.lock(session, keys.shard, positions.COMPARES)
     names = [keys.participant(participant) for participant in participants]
     waiting, found = await _read(session, redis, keys, names, campaign_id)
     wanted = await rows.of_participants(session, merchant_id, participants)
@@ -58,7 +58,7 @@ async def campaign(
     session: AsyncSession, redis: Redis, shards: int, *, merchant_id: UUID, campaign_id: UUID
 ) -> list[Difference]:
     keys = Keys(shard_of(campaign_id, shards))
-    await positions.lock(session, keys.shard)
+    await positions.lock(session, keys.shard, positions.COMPARES)
     names = [keys.campaign(campaign_id), keys.hours(campaign_id)]
     waiting, (counters, found_hours) = await _read(session, redis, keys, names, campaign_id)
     wanted, wanted_hours = await rows.of_campaign(session, merchant_id, campaign_id)

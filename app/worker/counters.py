@@ -16,7 +16,9 @@ from app.tracking.repair import Request
 from app.tracking.stream import Window
 from app.worker import away as redis_away
 from app.worker import tracking
+from app.worker.held import Waits, nobody, on_shard
 
+log = logging.get(__name__)
 FIRST = UUID(int=0)
 LAST = f"{2**63}-0"
 DRAIN_PAUSE = 0.02
@@ -50,29 +52,26 @@ async def _next_request(resources: Resources, away: Collection[int]) -> Request 
 
 
 async def repair_campaign(
-    resources: Resources, merchant_id: UUID, campaign_id: UUID, *, tell: Callable[[int], None] = lambda _: None
+    resources: Resources,
+    merchant_id: UUID,
+    campaign_id: UUID,
+    *,
+    tell: Callable[[int], None] = lambda _: None,
+    waits: Waits = nobody,
 ) -> None:
     """Piece by piece, each in a transaction of its own; `tell` hears how many participants each had."""
     shards, redis = resources.settings.track_shards, resources.redis
-    shard = shard_of(campaign_id, shards)
+    shard, own = shard_of(campaign_id, shards), {"merchant_id": merchant_id, "campaign_id": campaign_id}
+    held = partial(on_shard, resources, shard, waits=waits)
 
     async def repair_participants(piece: list[UUID]) -> None:
-        await _let_drain(resources, shard)
-        async with resources.db.system() as session:
-            await repair.participants(
-                session,
-                redis,
-                shards,
-                merchant_id=merchant_id,
-                campaign_id=campaign_id,
-                participants=piece,
-                now=clock.utcnow(),
-            )
+        await _let_drain(resources, shard, waits)
+        now = clock.utcnow()
+        await held(lambda session: repair.participants(session, redis, shards, **own, participants=piece, now=now))
 
     async def repair_sums() -> None:
-        await _let_drain(resources, shard)
-        async with resources.db.system() as session:
-            await repair.campaign(session, redis, shards, merchant_id=merchant_id, campaign_id=campaign_id)
+        await _let_drain(resources, shard, waits)
+        await held(lambda session: repair.campaign(session, redis, shards, **own))
 
     async for piece in pieces(resources, merchant_id, campaign_id):
         await _insist(partial(repair_participants, piece))
@@ -94,9 +93,10 @@ async def _insist(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
-async def _let_drain(resources: Resources, shard: int) -> None:
+async def _let_drain(resources: Resources, shard: int, waits: Waits) -> None:
     """A piece keeps its shard from being drained, and its script reads what waits while all of Redis stands still."""
     while not await repair.is_near(resources.redis, shard):
+        waits(f"much is still to be drained of shard {shard}")
         if not await tracking.drain_shard(resources, shard):
             await asyncio.sleep(DRAIN_PAUSE)
 
@@ -120,13 +120,15 @@ async def _show_again(resources: Resources, away: Collection[int]) -> None:
         try:
             async with resources.db.system() as session:
                 await repair.show_again(session, resources.redis, shard=shard, shards=shards)
+        except positions.HeldError:
+            log.info("shown_again_later", shard=shard)
         except live.AWAY as error:
             redis_away.tell(resources, error, task="repair_counters", shard=shard)
         else:
             redis_away.is_back(resources, task="repair_counters", shard=shard)
 
 
-async def catch_up(resources: Resources, seconds: float) -> bool:
+async def catch_up(resources: Resources, seconds: float, *, waits: Waits = nobody) -> bool:
     """Until what Redis has now is in Postgres and no repair is owed; False where that takes longer than `seconds`."""
     shards = range(resources.settings.track_shards)
     goals = [await stream.read(resources.redis, shard, after=LAST) for shard in shards]
@@ -134,9 +136,11 @@ async def catch_up(resources: Resources, seconds: float) -> bool:
     while not await _is_caught_up(resources, goals):
         if time.monotonic() > deadline:
             return False
+        waits("streams are drained, and counters repaired that others have asked for")
         # Another worker may be at it.
         if not await tracking.drain_streams(resources) + await repair_counters(resources):
             await asyncio.sleep(0.05)
+    waits(None)
     return True
 
 

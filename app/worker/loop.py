@@ -63,10 +63,10 @@ async def _repeat(task: Task, resources: Resources, stop: asyncio.Event) -> None
             FAILURES.labels(task.name).inc()
             log.exception("task_failed", task=task.name, failures=failures)
             pause = min(MAX_PAUSE, task.every_seconds * 2**failures)
-        await _sleep(stop, pause)
+        await sleep(stop, pause)
 
 
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+async def sleep(stop: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(max(seconds, 0.001)):
             await stop.wait()

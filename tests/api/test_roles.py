@@ -20,7 +20,7 @@ from tests.factories import MerchantFixture, make_merchant
 from tests.factories.world import make_world
 
 # Raw events and their keys are the system role's alone, under no policy, because COPY is refused under one.
-SYSTEM_ONLY = {"tracked_events", "event_keys", "stream_positions", "stream_leases", "set_aside_entries"}
+SYSTEM_ONLY = {"tracked_events", "event_keys", "stream_positions", "stream_leases", "set_aside_entries", "shard_counts"}
 OPEN = {"plans"}
 TENANT_TABLES = sorted({table.name for table in Base.metadata.sorted_tables} - SYSTEM_ONLY - OPEN)
 APPEND_ONLY = (

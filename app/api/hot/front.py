@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.api.hot import description
 from app.api.hot.detour import Detour
@@ -18,7 +18,12 @@ from app.resources import Resources
 
 
 class Front(FastAPI):
-    """Describes all routes; the framework's are served behind `Edge`, ours beside it. Orders are both's."""
+    """Describes all routes; the framework's are served behind `Edge`, ours beside it. Orders are both's.
+
+    `is_refused`: the start was, and why has been told.
+    """
+
+    is_refused = False
 
     def open(self, resources: Resources, edge: Edge) -> None:
         """Before the first request."""
@@ -45,7 +50,15 @@ class Front(FastAPI):
             if path == ORDERS and scope["method"] == "POST":
                 await self._orders(scope, receive, send)
                 return
-        await super().__call__(scope, receive, send)
+        await super().__call__(scope, receive, self._without_frames(send) if scope["type"] == "lifespan" else send)
+
+    def _without_frames(self, send: Send) -> Send:
+        """A start that was refused is told in a sentence: what the server would print is where in the code that was."""
+
+        async def tell(message: Message) -> None:
+            await send({**message, "message": ""} if self.is_refused else message)
+
+        return tell
 
     def openapi(self) -> dict[str, Any]:
         described = self.openapi_schema is not None

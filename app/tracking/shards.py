@@ -111,8 +111,8 @@ async def change(session: AsyncSession, *, shards: int, actor: str) -> None:
 def _differ(found: int | None, own: int) -> Conflict:
     return Conflict(
         "track_shards_differ",
-        f"TRACK_SHARDS is {own}, and clicks are kept in {found} shards. Start with TRACK_SHARDS={found}, or stop every "
-        f"API and worker and run `invitree counters shards {own} --execute`.",
+        f"TRACK_SHARDS is {own}, and the database's number of shards is {found}. Start with TRACK_SHARDS={found}, or "
+        f"stop every API and worker and run `invitree counters shards {own} --execute`.",
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
+import re
 from typing import Any
 
 import pytest
@@ -17,34 +16,16 @@ from app.kit import ids
 from app.kit.errors import NotFound
 from app.resources import Resources
 from app.settings import Settings
-from app.tracking import repair
+from app.tracking import positions, repair
 from app.tracking.keys import Keys, shard_of
+from tests.factories.commands import invitree
 from tests.factories.tracking import Link, OwnValkey, differences, make_hit, settle, stored
 
 AUDITED = text("SELECT action FROM audit_entries WHERE subject_id = :campaign")
 
 
 async def run(settings: Settings, *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output, standard error."""
-    variables = {
-        "DATABASE_URL": settings.database_url,
-        "DATABASE_SYSTEM_URL": settings.database_system_url,
-        "REDIS_URL": settings.redis_url,
-        "TRACK_SHARDS": str(settings.track_shards),
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app.cli",
-        "counters",
-        *arguments,
-        env=os.environ | variables,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await invitree(settings, "counters", *arguments)
 
 
 async def test_verify_waits_for_the_drain_and_finds_agreement(
@@ -89,7 +70,8 @@ async def test_rebuild_restores_a_wiped_redis(
     await resources.tracker.record([make_hit(link, visitor="v" * 16) for _ in range(3)])
     await counters.compare(resources, merchant=None, campaign=None)
     redis.flushall()
-    assert await counters.restore(resources, merchant=link.merchant_id, campaign=None) == 1
+    done = await counters.restore(resources, merchant=link.merchant_id, campaign=None)
+    assert done == counters.Restored(campaigns=1, caught_up=True)
     keys = Keys(shard_of(link.target.campaign_id, settings.track_shards))
     assert redis.get(keys.ready) == redis.get(keys.epoch)
     assert await differences(resources, link) == []
@@ -132,4 +114,27 @@ async def test_a_rebuild_that_redis_breaks_off_is_left_to_the_worker(
     assert owed is not None
     assert owed.campaign_id == link.target.campaign_id
     await settle(resources)
+    assert await differences(resources, link) == []
+
+
+async def test_a_rebuild_says_for_whom_it_waits_and_goes_on(resources: Resources, link: Link) -> None:
+    await resources.tracker.record([make_hit(link)])
+    shard = shard_of(link.target.campaign_id, resources.settings.track_shards)
+    told: list[str | None] = []
+    is_told = asyncio.Event()
+
+    def waits(why: str | None) -> None:
+        told.append(why)
+        if why is not None:
+            is_told.set()
+
+    async with asyncio.TaskGroup() as group, resources.db.system() as other:
+        await positions.lock(other, shard)
+        restoring = counters.restore_campaign(
+            resources, link.target.merchant_id, link.target.campaign_id, lambda _: None, waits
+        )
+        group.create_task(restoring)
+        await is_told.wait()
+    assert re.fullmatch(rf"session \d+ has had shard {shard} for \d+ s and repairs its counters", str(told[0]))
+    assert told[-1] is None
     assert await differences(resources, link) == []

@@ -11,11 +11,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.tracking import leases, positions
 from app.tracking.keys import shard_of
+from app.worker import held
 from app.worker import tracking as worker
 from tests.factories.tracking import Link, drain_all, make_hit, stored
 
@@ -128,3 +131,28 @@ async def test_a_session_that_works_is_not_ended(resources: Resources, link: Lin
         await positions.lock(busy, shard)
         assert await worker.drain_shard(resources, shard) == 0
         await positions.read(busy, shard)
+
+
+async def read_under_lock(resources: Resources, shard: int) -> positions.Position:
+    return await held.on_shard(resources, shard, lambda session: positions.read(session, shard))
+
+
+@pytest.mark.usefixtures("short")
+async def test_who_hangs_with_the_lock_loses_it_to_a_repair(resources: Resources, link: Link) -> None:
+    shard = shard_for(link)
+    async with AsyncSession(resources.db.system_engine) as hanging:
+        await positions.lock(hanging, shard)
+        assert isinstance(await read_under_lock(resources, shard), positions.Position)
+        with pytest.raises(DBAPIError):
+            await positions.read(hanging, shard)
+
+
+async def test_a_repair_that_waits_for_too_long_names_for_whom(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "PATIENCE_SECONDS", 0.0)
+    shard = shard_for(link)
+    async with resources.db.system() as busy:
+        await positions.lock(busy, shard, positions.COMPARES)
+        with pytest.raises(positions.HeldError, match=f"shard_busy: .* has had shard {shard} .* compares its counters"):
+            await read_under_lock(resources, shard)

@@ -232,7 +232,7 @@ async def test_the_doctor_names_another_number_and_clicks_that_nobody_drains(set
 async def test_an_installation_of_before_keeps_the_number_of_its_positions(stack: embedded.Stack) -> None:
     stack.create_database("shards_before")
     owner = stack.url("owner", "shards_before")
-    await asyncio.to_thread(upgrade, owner, "0021")
+    await asyncio.to_thread(upgrade, owner, "0022")
     engine = create_async_engine(owner.replace("postgresql://", "postgresql+asyncpg://"))
     async with engine.begin() as connection:
         positions = "INSERT INTO stream_positions (shard, epoch, position) VALUES (0, 'e', '0-0'), (2, 'e', '0-0')"

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from app import audit
 from app.cli import environment
-from app.cli.ledger import check_merchant
+from app.cli.checks import check_merchant, check_user
 from app.cli.output import Exit, progress, say, show_json, show_table
 from app.commissions import queries
 from app.commissions.queries import Due
@@ -56,7 +56,11 @@ def settle(
     merchant: Annotated[str | None, typer.Option(help="Only this merchant (mch_…), live or test.")] = None,
     user: Annotated[
         str | None,
-        typer.Option("--as", help="Who does it (usr_…): owner or finance, of the platform, or of the merchant named."),
+        typer.Option(
+            "--as",
+            callback=check_user,
+            help="Who does it (usr_…): owner or finance, of the platform, or of the merchant named.",
+        ),
     ] = None,
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without, it is only shown.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from app.cli import environment, statements
+from app.cli.checks import check_merchant
 from app.cli.desk import Desk, at_desk
 from app.cli.output import Exit, say, show_json, show_table
 from app.cli.payout_desk import Looker, write_down
-from app.kit import ids
 from app.kit.errors import not_found
 from app.kit.money import yuan
 from app.ledger.verify import Report
@@ -54,14 +54,6 @@ def verify(
         show(report)
     if not report.clean:
         raise typer.Exit(Exit.FAILED)
-
-
-def check_merchant(merchant: str | None) -> None:
-    try:
-        if merchant is not None:
-            ids.decode("mch", merchant)
-    except ValueError:
-        raise typer.BadParameter("a merchant's id begins with mch_", param_hint="--merchant") from None
 
 
 def show(report: Report) -> None:

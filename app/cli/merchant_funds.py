@@ -11,6 +11,7 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.cli import environment
+from app.cli.checks import check_user
 from app.cli.desk import dry_run_notice
 from app.cli.output import say, show_json, show_table
 from app.kit import clock
@@ -28,7 +29,9 @@ def _currency(code: str) -> str:
 
 
 MerchantOption = Annotated[str, typer.Option("--merchant", help="A merchant (mch_…), live or test.")]
-_AS = typer.Option("--as", help="Who of the platform does it (usr_…): finance or owner; see `merchants users`.")
+_AS = typer.Option(
+    "--as", callback=check_user, help="Who of the platform does it (usr_…): finance or owner; see `merchants users`."
+)
 CurrencyOption = Annotated[str, typer.Option("--currency", help="Of the funds.", callback=_currency)]
 ExecuteOption = Annotated[bool, typer.Option("--execute", help="Do it; without, everything is tried and undone.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

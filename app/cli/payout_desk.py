@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import environment, payout_tables
+from app.cli.checks import check_user
 from app.cli.desk import Desk, at_desk, dry_run_notice
 from app.cli.output import show_json
 from app.kit import clock
@@ -27,8 +28,11 @@ def currency_code(text: str) -> str:
 
 
 Merchant = Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")]
-User = Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")]
-Looker = Annotated[str | None, typer.Option("--as", help="The merchant user who looks (usr_…), for the audit log.")]
+User = Annotated[str, typer.Option("--as", callback=check_user, help="The merchant user who acts (usr_…).")]
+Looker = Annotated[
+    str | None,
+    typer.Option("--as", callback=check_user, help="The merchant user who looks (usr_…), for the audit log."),
+]
 Campaign = Annotated[str | None, typer.Option("--campaign", help="Only members with a commission of it (cmp_…).")]
 Batch = Annotated[str, typer.Option("--batch", help="The batch (bat_…).")]
 Until = Annotated[

@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from app.cli import environment
+from app.cli.checks import check_user
 from app.cli.desk import Desk, at_desk, dry_run_notice
 from app.cli.output import show_json
 from app.payouts import acting
@@ -32,7 +33,7 @@ def set_(
         Path, typer.Argument(help="JSON with the fields of PUT /v1/payout-rails/KIND.", exists=True, dir_okay=False)
     ],
     merchant: Annotated[str, typer.Option("--merchant", help="Whose (mch_…), live or test.")],
-    user: Annotated[str, typer.Option("--as", help="The merchant user who acts (usr_…).")],
+    user: Annotated[str, typer.Option("--as", callback=check_user, help="The merchant user who acts (usr_…).")],
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without, it is tried and undone.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 from app import audit
 from app.campaigns import queries as campaigns
 from app.cli import environment, gallery
+from app.cli.checks import check_user
 from app.cli.output import Exit, progress, say, show_json, show_table
 from app.db.rows import get_row
 from app.kit import logging
@@ -85,7 +86,9 @@ def render(
     campaign: Annotated[str, typer.Option(help="The campaign (cmp_…).")],
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write to; files in it are replaced.")],
     participant: Annotated[list[str] | None, typer.Option(help="Only this one (ptc_…); may be repeated.")] = None,
-    user: Annotated[str | None, typer.Option("--as", help="The merchant user who acts (usr_…).")] = None,
+    user: Annotated[
+        str | None, typer.Option("--as", callback=check_user, help="The merchant user who acts (usr_…).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     data: Annotated[Path | None, typer.Option(help="Data folder of the embedded servers.")] = None,
 ) -> None:

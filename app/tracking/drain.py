@@ -27,8 +27,8 @@ _BEGUN = text("SELECT merchant_id, id FROM campaigns WHERE status <> 'draft'")
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """`through` may be trimmed from the stream once the transaction is committed; `reread`: nothing was stored, and the
-    stream is to be read again from behind `through`."""
+    """`through` may be trimmed from the stream once the transaction is committed; `reread`: what was made of the stream
+    behind it is to be made anew."""
 
     entries: int
     events: int
@@ -55,15 +55,18 @@ async def drain(session: AsyncSession, redis: Redis, piece: Piece, *, shard: int
         await positions.save(session, shard, replace(before, sequence=piece.window.sequence))
         return Drained(0, 0, before.position)
     last = piece.entries[-1]
-    await _store(session, piece, shard=shard, shards=shards)
+    as_made = await _store(session, piece, shard=shard, shards=shards)
     sequence = piece.window.last_sequence(before.sequence)
     await positions.save(session, shard, replace(before, position=last.id, sequence=sequence))
-    return Drained(len(piece.entries), piece.events, last.id)
+    return Drained(len(piece.entries), piece.events, last.id, reread=piece.full and not as_made)
 
 
-async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int) -> None:
-    """Redis has deduped them and none was drained before: they are new, until Postgres says otherwise."""
-    unreadable = dict(piece.unreadable)
+async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int) -> bool:
+    """Redis has deduped them and none was drained before: they are new, until Postgres says otherwise.
+
+    Whether all that the piece was made of is there: later pieces rely on it.
+    """
+    unreadable, as_made = dict(piece.unreadable), False
     if piece.copies is not None:
         try:
             await bulk.store(session, piece.copies)
@@ -72,6 +75,7 @@ async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int
             unreadable |= await _store_each(session, piece.readable())
         else:
             metrics.DRAINED.inc(piece.events)
+            as_made = True
     elif piece.events:
         unreadable |= await _store_each(session, piece.readable())
     if unreadable:
@@ -79,6 +83,7 @@ async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int
         await set_aside.keep(session, shard, refused)
         # Redis may have counted what has no rows now.
         await store.ask_repairs(session, await _campaigns(session, _BEGUN, shard, shards))
+    return as_made
 
 
 async def _store_each(session: AsyncSession, entries: Iterable[Entry]) -> dict[str, str]:

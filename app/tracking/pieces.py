@@ -20,8 +20,10 @@ from app.tracking.stream import Entry, Window
 LEAST_COPIED = 500
 # The first piece is small, so that Postgres soon has something to do. Smaller ones cost more an event; with larger ones
 # Postgres waits for the next, and in the end Python for Postgres: they work at once only on different pieces.
-FIRST_EVENTS, MOST_EVENTS = 10_000, 20_000
+FIRST_EVENTS, MOST_EVENTS = 5_000, 20_000
 PIECES_AHEAD = 2
+# Some 40 MB: asking Postgres whether it has a visit costs more than not to ask again.
+MOST_VISITS = 200_000
 # What is read at once must come over the network within the client's time-out, and keeps all of Redis meanwhile: some
 # 250 bytes an event. Until entries were seen they are taken to be whole batches.
 FIRST_AT_ONCE, MOST_AT_ONCE = 5_000, 16_000
@@ -74,18 +76,21 @@ class Ahead:
     """The next pieces of a shard, read and made while earlier ones are written, and never inside a transaction.
 
     Making a piece takes about as long as writing it, now more and now less: with two of them ahead neither Python nor
-    Postgres waits for the other. None is begun after `until`, but the first.
+    Postgres waits for the other. None is begun after `until`, but the first. Each relies on all before it being stored
+    as they were made: visits come once.
     """
 
     def __init__(self, redis: Redis, shard: int, after: str, *, until: float, pace: Pace | None = None) -> None:
         self._redis, self._shard, self._until = redis, shard, until
         self._pace = pace or Pace()
+        self._visits: set[bytes] = set()
         self._coming: deque[asyncio.Task[Piece | None]] = deque()
         self.start(after)
 
     def start(self, after: str) -> None:
         """From here; what was read from elsewhere is forgotten."""
         self._cancel()
+        self._visits = set()
         self._coming.append(asyncio.create_task(self._read(after)))
 
     async def take(self) -> Piece | None:
@@ -105,7 +110,7 @@ class Ahead:
         return coming
 
     async def _read(self, after: str) -> Piece:
-        return await read(self._redis, self._shard, self._pace, after=after)
+        return await read(self._redis, self._shard, self._pace, after=after, visits=self._visits)
 
     async def _follow(self, before: asyncio.Task[Piece | None]) -> Piece | None:
         piece = await before
@@ -114,8 +119,11 @@ class Ahead:
         return await self._read(piece.entries[-1].id)
 
 
-async def read(redis: Redis, shard: int, pace: Pace, *, after: str) -> Piece:
-    """What is in the stream now, as far as `pace` wants it: what comes meanwhile is for the next piece."""
+async def read(redis: Redis, shard: int, pace: Pace, *, after: str, visits: set[bytes] | None = None) -> Piece:
+    """What is in the stream now, as far as `pace` wants it: what comes meanwhile is for the next piece.
+
+    `visits`: those that earlier pieces have, left out of this one; its own are added.
+    """
     columns = Columns()
     piece = Piece(after, await _window(redis, shard, pace, after=after, wanted=pace.wanted))
     unread, last = piece.window.entries, piece.window.sequence
@@ -135,6 +143,11 @@ async def read(redis: Redis, shard: int, pace: Pace, *, after: str) -> Piece:
     if piece.full:
         pace.wanted = min(2 * pace.wanted, MOST_EVENTS)
     piece.events = len(columns.events)
+    if visits is not None:
+        if len(visits) > MOST_VISITS:
+            visits.clear()
+        columns.visits -= visits
+        visits |= columns.visits
     if piece.events >= LEAST_COPIED:
         piece.copies = await copies.make(columns)
     return piece

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.tracking import bulk, pieces, store
 from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
 from app.tracking.stream import Entry, Window
+from app.worker import tracking as worker
 from tests.factories.locks import until_blocked
 from tests.factories.tracking import Link, differences, drain_all, make_hit, settle, stored
 
@@ -178,6 +180,22 @@ async def test_an_entry_that_no_table_takes_is_set_aside(resources: Resources, l
     await settle(resources)
     assert await set_aside(resources, shard) == before + 2
     assert len(await rows_of(resources, link)) == count + 1
+    assert await differences(resources, link) == []
+
+
+async def test_visits_of_what_no_table_takes_count_with_the_next_piece(
+    resources: Resources, link: Link, copied: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = functools.partial(pieces.Ahead, pace=pieces.Pace(wanted=600, an_entry=600))
+    monkeypatch.setattr(worker, "Ahead", few)
+    names = [f"spoilt_{number:08d}-" for number in range(60)]
+    await resources.tracker.record(many(link, 580))
+    await resources.tracker.record([make_hit(link, visitor=name, user_agent="\0") for name in names])
+    await resources.tracker.record([*many(link, 600), *(make_hit(link, visitor=name) for name in names)])
+    before = await set_aside(resources, keys_of(link).shard)
+    await settle(resources)
+    assert copied == [False, True]
+    assert await set_aside(resources, keys_of(link).shard) == before + 1
     assert await differences(resources, link) == []
 
 

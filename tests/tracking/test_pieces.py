@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +19,7 @@ from app.tracking.keys import shard_of
 from app.tracking.pieces import PIECES_AHEAD, Ahead, Pace, Piece
 from app.tracking.stream import Window
 from app.worker import tracking as worker
-from tests.factories.tracking import Link, drain_all, make_hit
+from tests.factories.tracking import Link, differences, drain_all, make_hit
 
 
 def link_shard(link: Link) -> int:
@@ -140,6 +141,22 @@ async def test_what_was_made_from_elsewhere_is_forgotten(resources: Resources, l
         assert again is not None
         assert again.entries[0] == first.entries[0]
     assert await drain_all(resources) == 27
+
+
+async def test_a_visit_comes_with_the_first_piece_that_has_it(resources: Resources, link: Link) -> None:
+    for _ in range(5):
+        await resources.tracker.record(hits(link, 600))
+    read = functools.partial(pieces.read, resources.redis, link_shard(link))
+    visits: set[bytes] = set()
+    first = await read(Pace(wanted=600, an_entry=600), after=stream.START, visits=visits)
+    rest = await read(Pace(), after=first.entries[-1].id, visits=visits)
+    made = [piece.copies for piece in (first, rest)]
+    assert [(copies.events, sum(map(len, copies.visitors)) > 0) for copies in made if copies] == [
+        (600, True),
+        (2_400, False),
+    ]
+    assert await drain_all(resources) == 3_000
+    assert await differences(resources, link) == []
 
 
 async def test_a_redis_that_goes_away_is_told_behind_what_was_read(

@@ -27,6 +27,7 @@ from tests.factories.providers import wechat_settings
 from tests.factories.shops import make_shop
 
 HEAD = "payout_id,status,external_id,reason,paid_at\n"
+NOBODY = "usr_01h2xcejqtf2nbrexx3vqjhp41"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,16 +187,17 @@ def test_cancel_frees_the_money_for_the_next_batch(terminal: Terminal) -> None:
     ("words", "code"),
     [
         (["build"], 2),
-        (["build", "--as", "usr_x"], 1),
-        (["approve", "--batch", "bat_x", "--as", "usr_x"], 1),
-        (["import", "/nowhere.csv", "--batch", "bat_x", "--as", "usr_x"], 2),
-        (["import", "/", "--batch", "bat_x", "--as", "usr_x"], 2),
-        (["export", "--batch", "bat_x", "--as", "usr_x", "--encoding", "gbk"], 2),
+        (["build", "--as", "key_x"], 2),
+        (["build", "--as", NOBODY], 1),
+        (["approve", "--batch", "bat_x", "--as", NOBODY], 1),
+        (["import", "/nowhere.csv", "--batch", "bat_x", "--as", NOBODY], 2),
+        (["import", "/", "--batch", "bat_x", "--as", NOBODY], 2),
+        (["export", "--batch", "bat_x", "--as", NOBODY, "--encoding", "gbk"], 2),
         (["reconcile", "--list", "/"], 2),
         (["reconcile", "--ask", "--credentials", "/"], 2),
-        (["rails", "set", "wechat", "/", "--as", "usr_x"], 2),
-        (["settings", "--fee", "99999999999999999999", "--as", "usr_x"], 2),
-        (["settings", "--fee-bps", "1001", "--as", "usr_x"], 2),
+        (["rails", "set", "wechat", "/", "--as", NOBODY], 2),
+        (["settings", "--fee", "99999999999999999999", "--as", NOBODY], 2),
+        (["settings", "--fee-bps", "1001", "--as", NOBODY], 2),
         (["preview", "--until", "0001-01-01"], 2),
         (["preview", "--until", "9999-12-31T23:59-12:00"], 2),
         (["preview", "--currency", "cny"], 2),

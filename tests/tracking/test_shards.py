@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -42,10 +44,10 @@ def own() -> Iterator[OwnValkey]:
 
 
 @pytest.fixture
-def settings(stack: embedded.Stack, own: OwnValkey, request: pytest.FixtureRequest) -> Iterator[Settings]:
+def settings(stack: embedded.Stack, own: OwnValkey, template: str) -> Iterator[Settings]:
     """With stores of its own, of two shards: nobody else has a session here."""
-    name = f"shards_{abs(hash(request.node.name)) % 10**9}"
-    stack.create_database(name, template="shards_template")
+    name = f"shards_{uuid4().hex}"
+    stack.create_database(name, template=template)
     with Redis.from_url(own.url) as client:
         client.flushall()
     given = {
@@ -58,10 +60,13 @@ def settings(stack: embedded.Stack, own: OwnValkey, request: pytest.FixtureReque
     stack.drop_database(name)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def template(stack: embedded.Stack) -> None:
-    stack.create_database("shards_template")
-    upgrade(stack.url("owner", "shards_template"))
+@pytest.fixture(scope="module")
+def template(stack: embedded.Stack) -> Iterator[str]:
+    name = f"shards_template_{os.getpid()}"
+    stack.create_database(name)
+    upgrade(stack.url("owner", name))
+    yield name
+    stack.drop_database(name)
 
 
 def of(settings: Settings, number: int) -> Settings:

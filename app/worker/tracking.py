@@ -75,6 +75,8 @@ async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
         while piece and (drained := await _drain_piece(resources, shard, piece)):
             yield drained
             if drained.reread:
+                if time.monotonic() > until:
+                    return
                 ahead.start(drained.through)
             piece = await ahead.take()
     finally:

@@ -180,3 +180,17 @@ async def test_a_redis_that_goes_away_is_told_behind_what_was_read(
             with pytest.raises(RedisTimeoutError):
                 await ahead.take()
     assert await drain_all(resources) == 27
+
+
+async def test_a_turn_ends_in_time_where_its_pieces_are_made_anew(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(9):
+        await resources.tracker.record(hits(link, 3))
+    # So few events are never stored as they were made.
+    monkeypatch.setattr(pieces, "Pace", functools.partial(Pace, wanted=3, an_entry=3))
+    monkeypatch.setattr(worker, "TURN_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "ROUND_SECONDS", 0.0)
+    assert await worker.drain_shard(resources, link_shard(link)) == 3
+    assert await drain_all(resources) == 24
+    assert await differences(resources, link) == []

@@ -83,8 +83,9 @@ async def participant_stats(
     """As `campaign_stats` for one participant: own link, friends, and the friends' orders."""
     participant = await referrals.get_participant(session, merchant_id=merchant_id, participant_id=participant_id)
     campaign = await campaigns.get(session, merchant_id=merchant_id, campaign_id=participant.campaign_id)
+    is_owed = await queries.is_repair_owed(session, merchant_id=merchant_id, campaign_id=campaign.id)
     counters = await tracker.figures.of_participant(campaign.id, participant_id)
-    if counters is None or await queries.is_repair_owed(session, merchant_id=merchant_id, campaign_id=campaign.id):
+    if counters is None or is_owed:
         stored = await queries.participant_counters(session, merchant_id=merchant_id, participant_id=participant_id)
         counters = stored if counters is None else _fuller(counters, stored)
     below = await referrals.level_counts(session, merchant_id=merchant_id, participant=participant)
@@ -102,8 +103,10 @@ async def participant_stats(
 
 async def _live(session: AsyncSession, tracker: Tracker, *, merchant_id: str, campaign_id: str) -> Live | None:
     """None also where the rows have more: what came past Redis is in none of its figures before they are repaired."""
+    # First: of a repair that ends between the two, the other order would show neither the rows nor what it did.
+    is_owed = await queries.is_repair_owed(session, merchant_id=merchant_id, campaign_id=campaign_id)
     live = await tracker.figures.of_campaign(campaign_id)
-    if live is None or not await queries.is_repair_owed(session, merchant_id=merchant_id, campaign_id=campaign_id):
+    if live is None or not is_owed:
         return live
     stored = await queries.campaign_counters(session, merchant_id=merchant_id, campaign_id=campaign_id)
     return live if _fuller(live.counters, stored) is live.counters else None

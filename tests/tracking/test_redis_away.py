@@ -6,17 +6,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
 from prometheus_client import REGISTRY
 from redis import Redis
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
 from app.kit.errors import Unavailable
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from app.tracking import intake, links, live
+from app.tracking import intake, links, live, queries
 from app.tracking.hits import micros
 from app.tracking.items import EventIn, EventOut
 from app.tracking.keys import Keys, shard_of
@@ -138,6 +140,35 @@ async def test_what_came_past_redis_is_shown_before_it_is_repaired(
     assert await counted(api, link) == (5, 1)
     await settle(resources)
     assert await counted(api, link) == (8, 1)
+
+
+@pytest.mark.parametrize("of", ["campaign", "participant"])
+async def test_figures_never_fall_while_a_repair_ends(
+    http: httpx.AsyncClient,
+    api: httpx.AsyncClient,
+    resources: Resources,
+    tracker: Tracker,
+    redis: Redis,
+    link: Link,
+    monkeypatch: pytest.MonkeyPatch,
+    of: str,
+) -> None:
+    await open_link(http, link)
+    await settle(resources)
+    with out_of_memory(redis):
+        for _ in range(3):
+            await open_link(http, link)
+    await back(resources)
+    original = queries.is_repair_owed
+
+    async def is_owed(session: AsyncSession, **own: Any) -> bool:
+        """Until this very moment."""
+        await settle(resources)
+        return await original(session, **own)
+
+    monkeypatch.setattr(queries, "is_repair_owed", is_owed)
+    found = (await api.get(f"/v1/{of}s/{getattr(link, f'{of}_id')}/stats")).json()
+    assert (found["clicks"], found["unique_visitors"]) == (4, 1)
 
 
 async def test_where_no_store_takes_a_click_the_friend_is_led_on_and_the_loss_is_counted(

@@ -73,6 +73,7 @@ async def reshard(resources: Resources, number: int) -> Restored:
         await shards.keep_others_out(session)
         async with open_resources(spread(resources, await shards.stored(session) or number)) as before:
             await drain(before)
+        await shards.require_kept_out(session)
         await clear(resources)
         await shards.change(session, shards=number, actor=ACTOR)
     async with open_resources(spread(resources, number)) as after:

@@ -25,10 +25,14 @@ _LOCK_NUMBER = 7_204
 AWAY = (SQLAlchemyError, asyncpg.PostgresError, OSError, Unavailable)
 
 _STORED = "SELECT shards FROM shard_counts ORDER BY version DESC LIMIT 1"
-# The lock is given back with the statement's end; who has taken it for good by then sees this session.
-_ASK = f"SELECT pg_try_advisory_xact_lock_shared({_LOCK_NUMBER}), ({_STORED})"
+# The lock is given back with the statement's end; who takes it for good from then on sees this session.
+_TRY_SHARED = f"SELECT pg_try_advisory_xact_lock_shared({_LOCK_NUMBER})"
 _FIRST = "INSERT INTO shard_counts (version, shards, actor) VALUES (1, $1, 'first_start') ON CONFLICT DO NOTHING"
-_TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({_LOCK_NUMBER})")
+# However long it is silent while others drain: some servers end a session for that.
+_TRY_LOCK = text(f"""
+    SELECT set_config('idle_in_transaction_session_timeout', '0', true), pg_try_advisory_xact_lock({_LOCK_NUMBER})
+""")
+_HERE = text("SELECT")
 _CHANGE = text("""
     INSERT INTO shard_counts (version, shards, actor)
     SELECT coalesce(max(version), 0) + 1, :shards, :actor FROM shard_counts
@@ -73,9 +77,10 @@ class Agreement:
 
 
 async def _ask(connection: Any) -> int | None:
-    is_free, found = await connection.fetchrow(_ASK)
-    if not is_free:
+    if not await connection.fetchval(_TRY_SHARED):
         raise _changing()
+    # Only then: a statement sees what was there before it had the lock.
+    found = await connection.fetchval(_STORED)
     return None if found is None else int(found)
 
 
@@ -87,13 +92,18 @@ async def stored(session: AsyncSession) -> int | None:
 
 async def keep_others_out(session: AsyncSession) -> None:
     """Until this transaction ends no process starts. Conflict where somebody does this already, or one runs."""
-    if not await session.scalar(_TRY_LOCK):
+    if not (await session.execute(_TRY_LOCK)).one()[1]:
         raise _changing()
     if others := await count_others(session):
         raise Conflict(
             "processes_running",
             f"Other processes have {others} sessions in the database. Stop every API, worker and command first.",
         )
+
+
+async def require_kept_out(session: AsyncSession) -> None:
+    """What AWAY names where the session was ended meanwhile, and others may have started."""
+    await session.execute(_HERE)
 
 
 async def count_others(session: AsyncSession) -> int:

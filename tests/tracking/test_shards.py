@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ import httpx
 import pytest
 from redis import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import embedded
@@ -21,11 +22,12 @@ from app.cli import doctor
 from app.cli import shards as command
 from app.db.migrations import upgrade
 from app.db.redis import connect_redis
+from app.db.session import Database
 from app.kit.errors import Conflict, Unavailable
 from app.main import create_app
 from app.resources import Resources, open_resources
 from app.settings import Settings, get_settings
-from app.tracking import clearing, shards
+from app.tracking import clearing, lookup, shards
 from app.tracking.keys import Keys
 from tests.factories import make_merchant
 from tests.factories.cluster import OwnCluster
@@ -33,6 +35,11 @@ from tests.factories.commands import invitree, run
 from tests.factories.tracking import Link, OwnValkey, differences, make_hit, make_link, own_valkey, settle, stored
 
 HISTORY = text("SELECT shards, actor FROM shard_counts ORDER BY version")
+END_LOCKED = text("""
+    SELECT pg_terminate_backend(l.pid) FROM pg_locks l
+    WHERE l.locktype = 'advisory' AND l.objid = 7204 AND l.database = (
+        SELECT oid FROM pg_database WHERE datname = current_database())
+""")
 WORKER = ("app.worker",)
 API = ("app.cli", "api", "--port", "0")
 
@@ -196,6 +203,70 @@ async def test_broken_off_after_redis_was_cleared_the_old_number_goes_on(
         for link in links:
             assert await stored(resources, link) == {"clicks": 2, "unique_visitors": 2}
             assert await differences(resources, link) == []
+
+
+async def test_who_loses_the_lock_while_streams_are_drained_clears_nothing(
+    settings: Settings, own: OwnValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_links(settings, 1)
+
+    async def ended(resources: Resources) -> None:
+        """Another process may start from now on, and count."""
+        async with resources.db.system() as session:
+            assert await session.scalar(END_LOCKED)
+
+    monkeypatch.setattr(command, "drain", ended)
+    with Redis.from_url(own.url) as client:
+        before = set(client.scan_iter("trk:*"))
+        async with open_resources(settings) as resources:
+            with pytest.raises(DBAPIError):
+                await command.reshard(resources, 5)
+        assert set(client.scan_iter("trk:*")) == before
+    assert await history(settings) == [(2, "first_start")]
+
+
+async def test_who_keeps_others_out_may_be_silent(settings: Settings) -> None:
+    async with open_resources(settings) as resources, resources.db.system() as session:
+        await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '10s'"))
+        await shards.keep_others_out(session)
+        assert await session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "0"
+
+
+class Hesitant:
+    """A connection, and what happens once behind its first answer."""
+
+    def __init__(self, connection: Any, then: Callable[[], Awaitable[None]]) -> None:
+        self._connection, self._then = connection, [then]
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*arguments: Any) -> Any:
+            answer = await getattr(self._connection, name)(*arguments)
+            while self._then:
+                await self._then.pop()()
+            return answer
+
+        return ask
+
+
+async def test_the_number_is_read_when_nobody_changes_it_any_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that gets the lock the moment it is free sees the rows of before."""
+    original = lookup.opened
+    async with agreed(settings) as other, open_resources(settings) as resources:
+
+        async def change() -> None:
+            async with other.db.system() as session:
+                await shards.change(session, shards=5, actor="somebody")
+
+        @asynccontextmanager
+        async def opened(db: Database) -> AsyncIterator[Any]:
+            async with original(db) as connection:
+                yield Hesitant(connection, change)
+
+        monkeypatch.setattr(lookup, "opened", opened)
+        with pytest.raises(Conflict, match="track_shards_differ"):
+            await resources.tracker.agreement.require()
 
 
 async def test_while_the_number_is_changed_no_process_starts(settings: Settings) -> None:

@@ -36,12 +36,12 @@ def owner(cluster: OwnCluster, key: str) -> Master:
     return cluster.owner(key_slot(key.encode()))
 
 
-async def answer(client: Redis, key: str) -> bytes:
+async def answer(client: Redis, key: str) -> bytes | str | None:
     """The first that comes: a master may tell for a moment who had the slot before."""
     async with asyncio.timeout(PATIENCE):
         while True:
             try:
-                found: bytes = await client.get(key)
+                found = await client.get(key)
             except (RedisError, OSError):
                 await asyncio.sleep(0.02)
             else:

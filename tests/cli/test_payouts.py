@@ -6,16 +6,14 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
-import pytest
 from sqlalchemy import select, text
 
-from app import cli
 from app.kit import clock
 from app.models import AuditEntry, PayoutBatch
 from app.orders import paying_back, selling
@@ -25,71 +23,9 @@ from tests.factories import MerchantFixture
 from tests.factories.payables import make_payable, make_user, store_payee
 from tests.factories.providers import wechat_settings
 from tests.factories.shops import make_shop
+from tests.factories.terminals import Shop, Terminal, furnish
 
 HEAD = "payout_id,status,external_id,reason,paid_at\n"
-NOBODY = "usr_01h2xcejqtf2nbrexx3vqjhp41"
-
-
-@dataclass(frozen=True, slots=True)
-class Shop:
-    """A merchant with 17.70 and 5.00 payable, 0.99 below the minimum, and its people."""
-
-    merchant_id: str
-    maker: str
-    checker: str
-
-
-@pytest.fixture
-async def shop(merchant: MerchantFixture, resources: Resources) -> Shop:
-    return await furnish(resources, merchant.test_id)
-
-
-async def furnish(resources: Resources, merchant_id: str) -> Shop:
-    async with resources.db.tenant(merchant_id) as session:
-        for amount in (1_770, 500, 99):
-            await make_payable(session, merchant_id, amount)
-        maker, checker = await make_user(session, merchant_id, "operator"), await make_user(session, merchant_id)
-    return Shop(merchant_id, maker, checker)
-
-
-class Terminal:
-    """Runs the commands of one merchant as its shell would, and reads what they printed."""
-
-    def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self.shop, self.monkeypatch, self.capsys = shop, monkeypatch, capsys
-
-    def run(self, *words: str) -> tuple[int, str, str]:
-        argv = ["invitree", "payouts", *words, "--merchant", self.shop.merchant_id]
-        self.monkeypatch.setattr(sys, "argv", argv)
-        try:
-            cli.main()
-            code = 0
-        except SystemExit as end:
-            code = int(end.code or 0)
-        printed = self.capsys.readouterr()
-        return code, printed.out, printed.err
-
-    def read(self, *words: str) -> dict[str, Any]:
-        code, out, err = self.run(*words, "--json")
-        assert code == 0, err
-        found: dict[str, Any] = msgspec.json.decode(out)
-        return found
-
-    def build(self) -> str:
-        found = self.read("build", "--as", self.shop.maker, "--execute")
-        return str(found["batch"]["id"])
-
-    def exported(self, out: Path) -> str:
-        batch = self.build()
-        acts = ["--batch", batch, "--as", self.shop.checker, "--execute"]
-        self.read("approve", *acts)
-        self.read("export", *acts, "--out", str(out))
-        return batch
-
-
-@pytest.fixture
-def terminal(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
-    return Terminal(shop, monkeypatch, capsys)
 
 
 def test_preview_shows_who_is_paid_and_who_is_not(terminal: Terminal) -> None:
@@ -183,48 +119,6 @@ def test_cancel_frees_the_money_for_the_next_batch(terminal: Terminal) -> None:
     assert terminal.read("preview")["total_minor"] == 2_270
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["build"], 2),
-        (["build", "--as", "key_x"], 2),
-        (["build", "--as", NOBODY], 1),
-        (["approve", "--batch", "bat_x", "--as", NOBODY], 1),
-        (["import", "/nowhere.csv", "--batch", "bat_x", "--as", NOBODY], 2),
-        (["import", "/", "--batch", "bat_x", "--as", NOBODY], 2),
-        (["export", "--batch", "bat_x", "--as", NOBODY, "--encoding", "gbk"], 2),
-        (["reconcile", "--list", "/"], 2),
-        (["reconcile", "--ask", "--credentials", "/"], 2),
-        (["rails", "set", "wechat", "/", "--as", NOBODY], 2),
-        (["settings", "--fee", "99999999999999999999", "--as", NOBODY], 2),
-        (["settings", "--fee-bps", "1001", "--as", NOBODY], 2),
-        (["preview", "--until", "0001-01-01"], 2),
-        (["preview", "--until", "9999-12-31T23:59-12:00"], 2),
-        (["preview", "--currency", "cny"], 2),
-        (["preview", "--campaign", "cmp_x"], 1),
-        (["nonsense"], 2),
-    ],
-)
-def test_mistakes_have_their_exit_codes(terminal: Terminal, words: list[str], code: int) -> None:
-    assert terminal.run(*words)[0] == code
-
-
-def test_a_folder_that_is_not_there_changes_nothing(terminal: Terminal, tmp_path: Path) -> None:
-    batch = terminal.build()
-    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
-    terminal.read("approve", *acts)
-    assert terminal.run("export", *acts, "--out", str(tmp_path / "no" / "a.csv"))[0] == 2
-    assert terminal.read("approve", *acts)["batch"]["status"] == "approved"
-
-
-def test_no_merchant_is_found_under_another_id(terminal: Terminal) -> None:
-    terminal.shop = Shop("cmp_1", "", "")
-    assert terminal.run("preview")[0] == 2
-    terminal.shop = Shop("mch_01h2xcejqtf2nbrexx3vqjhp41", "", "")
-    code, _, err = terminal.run("preview")
-    assert (code, "merchant_not_found" in err) == (1, True)
-
-
 async def test_what_was_done_is_in_the_audit_log(shop: Shop, resources: Resources) -> None:
     command = [
         sys.executable,
@@ -304,33 +198,6 @@ def test_settings_are_shown_and_changed(terminal: Terminal) -> None:
     assert terminal.run("settings", "--fee", "700", "--as", terminal.shop.checker, "--execute")[0] == 3
 
 
-@pytest.mark.parametrize(
-    ("encode", "code"),
-    [
-        (lambda text: text.encode("gbk"), 0),
-        (lambda text: text.encode("utf-8-sig"), 0),
-        (lambda text: text.encode("utf-16"), 3),
-        (lambda text: text.encode()[:-2], 3),
-        (lambda text: text[: text.rindex(",")].encode(), 4),
-        (lambda text: text.encode() + b'\n"pay', 3),
-    ],
-    ids=["GBK", "with a mark", "UTF-16", "cut within a character", "cut within a row", "cut within a cell"],
-)
-def test_a_result_file_is_read_whole_or_not_at_all(terminal: Terminal, tmp_path: Path, encode: Any, code: int) -> None:
-    batch = terminal.exported(tmp_path / "a.csv")
-    acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
-    ids = [line.partition(",")[0] for line in (tmp_path / "a.csv").read_text("utf-8").splitlines()[1:]]
-    rows = f"payout_id,status,external_id,reason\n{ids[0]},paid,B1,\n{ids[1]},failed,B2,户名不符"
-    file = tmp_path / "results.csv"
-    file.write_bytes(encode(rows))
-    assert terminal.run("import", str(file), *acts)[0] == code
-    paid = terminal.read("reconcile")["totals"]["paid_minor"]
-    assert (paid > 0) == (code in (0, 4))
-    file.write_bytes(rows.encode())
-    done = terminal.read("import", str(file), *acts)
-    assert (done["open"], done["batch"]["status"]) == (0, "settled"), "the next run goes on"
-
-
 def test_differences_exit_with_four_and_are_named(terminal: Terminal, tmp_path: Path) -> None:
     batch = terminal.exported(tmp_path / "a.csv")
     acts = ["--batch", batch, "--as", terminal.shop.checker, "--execute"]
@@ -400,13 +267,6 @@ async def test_what_is_stuck_is_told_with_its_age(terminal: Terminal, resources:
         await session.execute(text("UPDATE payout_batches SET created_at = now() - interval '26 hours'"))
     code, out, _ = await asyncio.to_thread(terminal.run, "doctor")
     assert (code, batch in out, "1 d 2 h" in out, "another user: approve" in out) == (1, True, True, True)
-
-
-@pytest.mark.parametrize("content", [b"{}", b"nonsense"], ids=["empty", "no JSON"])
-def test_credentials_that_are_none_are_a_mistake_of_usage(terminal: Terminal, tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "old.json"
-    file.write_bytes(content)
-    assert terminal.run("reconcile", "--ask", "--credentials", str(file))[0] == 2
 
 
 async def test_who_is_left_out_of_a_file_is_named_and_exits_with_four(

@@ -7,21 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import pytest
 from sqlalchemy import text
 
 from app.resources import Resources
-from tests.cli.test_payouts import Terminal, furnish
-from tests.factories import MerchantFixture
+from tests.factories.terminals import Terminal
 
 AGREED = "the ledger agree."
-
-
-@pytest.fixture
-async def terminal(
-    resources: Resources, merchant: MerchantFixture, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Terminal:
-    return Terminal(await furnish(resources, merchant.test_id), monkeypatch, capsys)
 
 
 async def sent(resources: Resources, terminal: Terminal, *, rail: str) -> list[str]:

@@ -120,15 +120,22 @@ async def test_a_full_redis_is_bypassed(
     assert shown(redis, link) == {"clicks": 3, "unique_visitors": 1}
 
 
-async def test_what_came_past_redis_is_shown_before_it_is_repaired(
-    http: httpx.AsyncClient, api: httpx.AsyncClient, resources: Resources, tracker: Tracker, redis: Redis, link: Link
+async def open_once_and_thrice_past_redis(
+    http: httpx.AsyncClient, resources: Resources, redis: Redis, link: Link
 ) -> None:
+    """Redis has one of four clicks; the other three are repaired later."""
     await open_link(http, link)
     await settle(resources)
     with out_of_memory(redis):
         for _ in range(3):
             await open_link(http, link)
     await back(resources)
+
+
+async def test_what_came_past_redis_is_shown_before_it_is_repaired(
+    http: httpx.AsyncClient, api: httpx.AsyncClient, resources: Resources, tracker: Tracker, redis: Redis, link: Link
+) -> None:
+    await open_once_and_thrice_past_redis(http, resources, redis, link)
     assert shown(redis, link) == {"clicks": 1, "unique_visitors": 1}
     assert await counted(api, link) == (4, 1)
     own = (await api.get(f"/v1/participants/{link.participant_id}/stats")).json()
@@ -153,12 +160,7 @@ async def test_figures_never_fall_while_a_repair_ends(
     monkeypatch: pytest.MonkeyPatch,
     of: str,
 ) -> None:
-    await open_link(http, link)
-    await settle(resources)
-    with out_of_memory(redis):
-        for _ in range(3):
-            await open_link(http, link)
-    await back(resources)
+    await open_once_and_thrice_past_redis(http, resources, redis, link)
     original = queries.is_repair_owed
 
     async def is_owed(session: AsyncSession, **own: Any) -> bool:

@@ -107,7 +107,7 @@ class ParticipantTotals(TenantRow, Base):
     """Events of a participant by hour (of occurrence) and channel, counted from rows that were newly stored."""
 
     __tablename__ = "participant_totals"
-    __table_args__ = (Index("ix_participant_totals_campaign", "merchant_id", "campaign_id", "hour"),)
+    __table_args__ = (Index("ix_participant_totals_of_campaign", "campaign_id", "hour"),)
 
     participant_id: Mapped[str] = mapped_column(Id("ptc"), primary_key=True)
     hour: Mapped[Instant] = mapped_column(primary_key=True)

@@ -1,6 +1,6 @@
 """Very many events into Postgres at once: by COPY, as if all were new, and what they add to the rollups.
 
-Tables and rows are touched in the order of `store` and `fallback`, because all three run at once.
+Runs as *system*. Tables and rows are touched in the order of `store` and `fallback`, because all three run at once.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ _TOTAL, _VISIT = (
     ("merchant_id", "participant_id", "day", "visitor"),
 )
 # Rollups are under row-level security, where COPY is refused: they come by way of tables of this connection's own.
-_BEGIN = """
-    SAVEPOINT stored;
+_STAGES = """
     CREATE TEMPORARY TABLE IF NOT EXISTS drained_totals (LIKE participant_totals) ON COMMIT DELETE ROWS;
     CREATE TEMPORARY TABLE IF NOT EXISTS drained_visitors (LIKE participant_visitors) ON COMMIT DELETE ROWS;
 """
@@ -68,27 +67,23 @@ _COPY_BEGINS = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _COPY_ENDS = b"\xff\xff"
 
 
-async def store(session: AsyncSession, copies: Copies) -> None:
-    """All of it, or one of `NOT_AS_THEY_ARE` and nothing. Runs as *system*.
+async def copy(session: AsyncSession, copies: Copies) -> None:
+    """The rows, and what is to be counted to the side: one of `NOT_AS_THEY_ARE`, and the transaction is lost, or all.
 
     In few round trips: while one is under way Postgres waits, and the next piece is made before the answer is heard.
     """
     driver = await _driver(session)
-    await driver.execute(_BEGIN)
-    try:
-        if copies.keys:
-            await _copy(driver, "event_keys", _KEYS, copies.keys)
-        await _copy(driver, "tracked_events", _EVENTS, copies.rows)
-        await _copy(driver, "drained_totals", _TOTALS, copies.totals)
-        await _copy(driver, "drained_visitors", _VISITORS, copies.visitors)
-        await _add(driver)
-    except NOT_AS_THEY_ARE:
-        await driver.execute("ROLLBACK TO SAVEPOINT stored")
-        raise
+    await driver.execute(_STAGES)
+    if copies.keys:
+        await _copy(driver, "event_keys", _KEYS, copies.keys)
+    await _copy(driver, "tracked_events", _EVENTS, copies.rows)
+    await _copy(driver, "drained_totals", _TOTALS, copies.totals)
+    await _copy(driver, "drained_visitors", _VISITORS, copies.visitors)
 
 
-async def _add(driver: asyncpg.Connection[Any]) -> None:
-    """What is staged to the rollups."""
+async def count(session: AsyncSession) -> None:
+    """What this transaction copied, into the rollups. Fails like `copy`."""
+    driver = await _driver(session)
     try:
         await driver.execute(_ADD)
     except asyncpg.UniqueViolationError:

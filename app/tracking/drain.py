@@ -1,4 +1,8 @@
-"""A shard's stream into Postgres: rows, rollups and position in one transaction; the stream is trimmed behind it."""
+"""A shard's stream into Postgres: rows, rollups and position in one transaction; the stream is trimmed behind it.
+
+A piece is stored in three steps: `begin`, `bulk.copy` where there is much of it, `finish`. During the third the next
+piece may be copied already, in another transaction: `bulk.copy`, `follow`, `finish`. Runs as *system*.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +40,18 @@ class Drained:
     reread: bool = False
 
 
-async def drain(session: AsyncSession, redis: Redis, piece: Piece, *, shard: int, shards: int) -> Drained | None:
-    """Store a piece that was read from the stream; None where somebody else has this shard. Runs as *system*.
+class NotNextError(Exception):
+    """Somebody else has the shard, or it is drained to another place than the piece begins behind."""
 
-    Where the shard is drained to another place by now, nothing is stored.
+
+async def begin(
+    session: AsyncSession, redis: Redis, piece: Piece, *, shard: int, shards: int
+) -> Position | Drained | None:
+    """The shard is this transaction's: how far it is drained.
+
+    None where somebody else has it. `Drained` where the piece is not what comes next: nothing more is to be stored.
     """
-    if not await positions.try_lock(session, shard):
+    if not (await positions.try_lock(session, shard) and await positions.is_alone(session, shard)):
         return None
     before = await positions.read(session, shard)
     if piece.after != before.position:
@@ -51,31 +61,27 @@ async def drain(session: AsyncSession, redis: Redis, piece: Piece, *, shard: int
         # From the start: what was drained before is known by its ids.
         await positions.save(session, shard, Position(piece.window.epoch, START, positions.UNKNOWN))
         return Drained(0, 0, START, reread=True)
+    return before
+
+
+async def follow(session: AsyncSession, piece: Piece, *, shard: int) -> Position:
+    """As `begin`, for a piece that was copied before it was known to be the next; NotNextError where it is not."""
+    if await positions.try_lock(session, shard):
+        before = await positions.read(session, shard)
+        if piece.after == before.position and before.is_followed_by(piece.window):
+            return before
+    raise NotNextError
+
+
+async def finish(session: AsyncSession, piece: Piece, before: Position, *, shard: int, shards: int) -> Drained:
+    """Count what was copied, or store what was not, event by event; and how far the shard is drained now."""
     if not piece.entries:
         await positions.save(session, shard, replace(before, sequence=piece.window.sequence))
         return Drained(0, 0, before.position)
-    last = piece.entries[-1]
-    as_made = await _store(session, piece, shard=shard, shards=shards)
-    sequence = piece.window.last_sequence(before.sequence)
-    await positions.save(session, shard, replace(before, position=last.id, sequence=sequence))
-    return Drained(len(piece.entries), piece.events, last.id, reread=piece.full and not as_made)
-
-
-async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int) -> bool:
-    """Redis has deduped them and none was drained before: they are new, until Postgres says otherwise.
-
-    Whether all that the piece was made of is there: later pieces rely on it.
-    """
-    unreadable, as_made = dict(piece.unreadable), False
+    unreadable = dict(piece.unreadable)
     if piece.copies is not None:
-        try:
-            await bulk.store(session, piece.copies)
-        except bulk.NOT_AS_THEY_ARE as error:
-            log.info("drained_one_by_one", shard=shard, events=piece.events, error=type(error).__name__)
-            unreadable |= await _store_each(session, piece.readable())
-        else:
-            metrics.DRAINED.inc(piece.events)
-            as_made = True
+        await bulk.count(session)
+        metrics.DRAINED.inc(piece.events)
     elif piece.events:
         unreadable |= await _store_each(session, piece.readable())
     if unreadable:
@@ -83,7 +89,11 @@ async def _store(session: AsyncSession, piece: Piece, *, shard: int, shards: int
         await set_aside.keep(session, shard, refused)
         # Redis may have counted what has no rows now.
         await store.ask_repairs(session, await _campaigns(session, _BEGUN, shard, shards))
-    return as_made
+    last = piece.entries[-1]
+    sequence = piece.window.last_sequence(before.sequence)
+    await positions.save(session, shard, replace(before, position=last.id, sequence=sequence))
+    # Later pieces were made as if all of this one were there.
+    return Drained(len(piece.entries), piece.events, last.id, reread=piece.full and piece.copies is None)
 
 
 async def _store_each(session: AsyncSession, entries: Iterable[Entry]) -> dict[str, str]:

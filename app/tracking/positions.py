@@ -14,25 +14,26 @@ from app.kit.errors import Unavailable
 from app.tracking.stream import START, Window
 
 log = logging.get(__name__)
-# The first number is this room's, the second the shard's.
-_ROOM = 7_203
+# The first number is this room's, the second the shard's. Of the second sort are those who copy ahead of their turn.
+_ROOM, _AHEAD = 7_203, 7_204
+_ROOMS = {"room": _ROOM, "ahead": _AHEAD}
 # Who stops in the middle, and does not even hang up, is not waited for by the server either. The name is for those who
 # wait meanwhile.
-_TRY_LOCK = text("""
-    SELECT set_config('idle_in_transaction_session_timeout', '60s', true), set_config('application_name', :work, true),
-           pg_try_advisory_xact_lock(:room, :shard)
-""")
+_NAMED = "set_config('idle_in_transaction_session_timeout', '60s', true), set_config('application_name', :work, true)"
+_TRY_LOCK = text(f"SELECT {_NAMED}, pg_try_advisory_xact_lock(:room, :shard)")
+_ANNOUNCE = text(f"SELECT {_NAMED}, pg_advisory_xact_lock_shared(:ahead, :shard)")
 # In turn, but not for ever.
 _LOCK = text("SELECT set_config('lock_timeout', '2s', true), pg_advisory_xact_lock(:room, :shard)")
 _LOCK_TIMEOUT = "55P03"
 _HOLDERS = """
     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-    WHERE l.locktype = 'advisory' AND l.granted AND l.classid = :room AND l.objid = :shard AND l.objsubid = 2
+    WHERE l.locktype = 'advisory' AND l.granted AND l.classid IN (:room, :ahead) AND l.objid = :shard AND l.objsubid = 2
           AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
           AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
+_ALONE = text(f"SELECT NOT EXISTS (SELECT {_HOLDERS})")
 _HOLDER = text(f"SELECT a.pid, a.application_name, clock_timestamp() - a.xact_start {_HOLDERS}")
-# A session that has the lock and for so long has not sent what the server waits for.
+# A session that has a lock and for so long has not sent what the server waits for.
 _END_SILENT = text(f"""
     SELECT pg_terminate_backend(a.pid) {_HOLDERS} AND a.wait_event_type = 'Client'
           AND a.state_change < clock_timestamp() - make_interval(secs => :seconds)
@@ -72,6 +73,16 @@ async def try_lock(session: AsyncSession, shard: int, work: str = DRAINS) -> boo
     return bool((await session.execute(_TRY_LOCK, {"room": _ROOM, "shard": shard, "work": work})).one()[2])
 
 
+async def announce(session: AsyncSession, shard: int) -> None:
+    """Until the transaction ends it is known to hold rows of this shard ahead of its turn."""
+    await session.execute(_ANNOUNCE, {"ahead": _AHEAD, "shard": shard, "work": DRAINS})
+
+
+async def is_alone(session: AsyncSession, shard: int) -> bool:
+    """For who has the lock: whether nobody else holds rows still, ahead of a turn that will not come."""
+    return bool(await session.scalar(_ALONE, {**_ROOMS, "shard": shard}))
+
+
 async def lock(
     session: AsyncSession, shard: int, work: str = REPAIRS, *, tell: Callable[[str], None] = lambda _: None
 ) -> None:
@@ -89,7 +100,7 @@ async def lock(
 
 
 async def _holder(session: AsyncSession, shard: int) -> str:
-    row = (await session.execute(_HOLDER, {"room": _ROOM, "shard": shard})).first()
+    row = (await session.execute(_HOLDER, {**_ROOMS, "shard": shard})).first()
     if row is None:
         return f"shard {shard} was held until now"
     pid, work, since = row
@@ -97,8 +108,8 @@ async def _holder(session: AsyncSession, shard: int) -> str:
 
 
 async def end_the_silent(session: AsyncSession, shard: int, *, seconds: float) -> None:
-    """Take the lock from a session whose process hangs or whose host is gone: what it had written is rolled back."""
-    given = {"room": _ROOM, "shard": shard, "seconds": seconds}
+    """Take the locks from sessions whose process hangs or whose host is gone: what they had written is rolled back."""
+    given = {**_ROOMS, "shard": shard, "seconds": seconds}
     if ended := (await session.scalars(_END_SILENT, given)).all():
         log.warning("silent_sessions_ended", shard=shard, sessions=len(ended))
 

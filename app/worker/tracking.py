@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 
 from app.kit import clock, logging
 from app.resources import Resources
-from app.tracking import drain, hours, journal, leases, live, pieces, positions, retention, rows, stream
+from app.tracking import hours, journal, live, pieces, positions, retention, rows, stream
 from app.tracking.drain import Drained
 from app.tracking.keys import shard_of
-from app.tracking.pieces import Ahead, Piece
+from app.tracking.pieces import Ahead
 from app.worker import away
+from app.worker.relay import Relay
 
 log = logging.get(__name__)
 # Until each shard has had its turn, and how long one is at least: the first pieces of a turn are small. Who stops the
 # worker waits for the end of one.
 ROUND_SECONDS, TURN_SECONDS = 4.0, 0.5
-# Nothing takes so long but what hangs.
-PIECE_SECONDS = 120.0
 
 
 async def keep_draining(resources: Resources) -> int:
@@ -61,40 +59,29 @@ async def drain_shard(resources: Resources, shard: int) -> int:
 
 
 async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
-    """One transaction each, until nothing more is there, or others have waited long enough."""
+    """Until nothing more is there, or others have waited long enough."""
     until = time.monotonic() + max(TURN_SECONDS, ROUND_SECONDS / resources.settings.track_shards)
     async with resources.db.system() as session:
         position = await positions.read(session, shard)
     ahead = Ahead(resources.redis, shard, position.position, until=until)
+    relay = Relay(resources, shard, ahead)
     try:
         piece = await ahead.take()
         if piece and not piece.entries and position.sequence >= 0 and position.is_followed_by(piece.window):
             # What a worker left that died after its commit: repairs would wait for its end.
             await stream.trim(resources.redis, shard, through=position.position)
             return
-        while piece and (drained := await _drain_piece(resources, shard, piece)):
+        drained = await relay.take(piece)
+        while drained:
             yield drained
             if drained.reread:
                 if time.monotonic() > until:
                     return
-                ahead.start(drained.through)
-            piece = await ahead.take()
+                await relay.restart(drained.through)
+            drained = await relay.take()
     finally:
+        await relay.stop()
         await ahead.stop()
-
-
-async def _drain_piece(resources: Resources, shard: int, piece: Piece) -> Drained | None:
-    shards = resources.settings.track_shards
-    async with asyncio.timeout(PIECE_SECONDS), resources.db.system() as session:
-        drained = await drain.drain(session, resources.redis, piece, shard=shard, shards=shards)
-    if drained is None:
-        # Somebody repairs this shard's counters, or hangs with its lock.
-        async with resources.db.system() as session:
-            await positions.end_the_silent(session, shard, seconds=leases.LEASE_SECONDS)
-    elif drained.entries:
-        # Only now: until the commit the stream is the one place that has them.
-        await stream.trim(resources.redis, shard, through=drained.through)
-    return drained
 
 
 async def fold_old_hours(resources: Resources) -> int:

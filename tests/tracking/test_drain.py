@@ -56,7 +56,8 @@ STEPS: list[tuple[Any, str]] = [
     (store, "_count"),
     (store, "record"),
     (positions, "save"),
-    (drain, "drain"),
+    (drain, "begin"),
+    (drain, "finish"),
     (stream, "trim"),
 ]
 

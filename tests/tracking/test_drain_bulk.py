@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from redis import Redis
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
 from app.resources import Resources
 from app.tracking import bulk, pieces, store
+from app.tracking.copies import Copies
 from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
 from app.tracking.stream import Entry, Window
@@ -52,14 +54,20 @@ def keys_of(link: Link) -> Keys:
 def copied(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """For each piece that went by COPY whether that was taken."""
     done: list[bool] = []
-    original = bulk.store
+    places: dict[AsyncSession, int] = {}
+    copy, count = bulk.copy, bulk.count
 
-    async def watched(*arguments: Any) -> None:
+    async def copied(session: AsyncSession, copies: Copies) -> None:
+        places[session] = len(done)
         done.append(False)
-        await original(*arguments)
-        done[-1] = True
+        await copy(session, copies)
 
-    monkeypatch.setattr(bulk, "store", watched)
+    async def counted(session: AsyncSession) -> None:
+        await count(session)
+        done[places[session]] = True
+
+    monkeypatch.setattr(bulk, "copy", copied)
+    monkeypatch.setattr(bulk, "count", counted)
     return done
 
 

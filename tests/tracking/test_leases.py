@@ -24,26 +24,50 @@ from tests.factories.tracking import Link, drain_all, make_hit, stored
 
 PATIENCE = 30
 ROOT = Path(__file__).resolve().parents[2]
-# A worker that stops itself in the middle of its transaction, with everything written and nothing committed.
+# A worker that stops itself in the middle of its transaction, with everything written and nothing committed. Of two
+# pieces the second is copied by then; or it stops when the first is committed, before the second has its turn.
 FROZEN = """
-import asyncio, os, signal, sys
+import asyncio, functools, os, signal, sys
 from app.resources import open_resources
 from app.settings import Settings
-from app.tracking import positions
+from app.tracking import bulk, drain, pieces, positions
 from app.worker import tracking
 
-save = positions.save
+pieces.Pace = functools.partial(pieces.Pace, wanted=600, an_entry=600)
+save, copy, follow = positions.save, bulk.copy, drain.follow
+left = int(sys.argv[6])
+copied = asyncio.Event()
 
-async def freeze(*arguments):
-    await save(*arguments)
-    positions.save = save
+async def count(*arguments):
+    global left
+    await copy(*arguments)
+    left -= 1
+    if not left:
+        copied.set()
+
+def freeze():
+    positions.save, drain.follow = save, follow
     os.kill(os.getpid(), signal.SIGSTOP)
+
+async def freeze_behind(*arguments):
+    await save(*arguments)
+    await copied.wait()
+    freeze()
+
+async def freeze_between(*arguments, **given):
+    freeze()
+    return await follow(*arguments, **given)
+
+bulk.copy = count
 
 async def main():
     settings = Settings(DATABASE_URL=sys.argv[1], DATABASE_SYSTEM_URL=sys.argv[2], REDIS_URL=sys.argv[3],
                         TRACK_SHARDS=2, INVITREE_LOG_LEVEL="error")
     async with open_resources(settings) as resources:
-        positions.save = freeze
+        if sys.argv[5] == "behind":
+            positions.save = freeze_behind
+        else:
+            drain.follow = freeze_between
         try:
             await tracking.drain_shard(resources, int(sys.argv[4]))
         except Exception as error:
@@ -103,26 +127,29 @@ async def test_a_lease_runs_out_unless_it_is_used(resources: Resources, other: R
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_worker_that_hangs_in_its_transaction_is_followed_by_another(
-    resources: Resources, settings: Settings, link: Link
+@pytest.mark.parametrize(("where", "transactions"), [("behind", 1), ("behind", 2), ("between", 2)])
+async def test_a_worker_that_hangs_in_its_transactions_is_followed_by_another(
+    resources: Resources, settings: Settings, link: Link, where: str, transactions: int
 ) -> None:
-    await resources.tracker.record([make_hit(link, visitor="v" * 16) for _ in range(600)])
+    count = 600 * transactions
+    for _ in range(transactions):
+        await resources.tracker.record([make_hit(link, visitor="v" * 16) for _ in range(600)])
     shard = shard_for(link)
     urls = (settings.database_url, settings.database_system_url, settings.redis_url)
-    arguments = [sys.executable, "-c", FROZEN, *urls, str(shard)]
+    arguments = [sys.executable, "-c", FROZEN, *urls, str(shard), where, str(transactions)]
     frozen = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
     try:
         await asyncio.to_thread(os.waitid, os.P_PID, frozen.pid, os.WSTOPPED | os.WNOWAIT)
         async with asyncio.timeout(PATIENCE):
             while not await worker.drain_shard(resources, shard):
                 pass
-        assert await stored(resources, link) == {"clicks": 600, "unique_visitors": 1}
+        assert await stored(resources, link) == {"clicks": count, "unique_visitors": 1}
     finally:
         frozen.send_signal(signal.SIGCONT)
         said, _ = await frozen.communicate()
     assert b"rolled back" in said
     await drain_all(resources)
-    assert await stored(resources, link) == {"clicks": 600, "unique_visitors": 1}
+    assert await stored(resources, link) == {"clicks": count, "unique_visitors": 1}
 
 
 async def test_a_session_that_works_is_not_ended(resources: Resources, link: Link) -> None:

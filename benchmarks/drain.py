@@ -27,8 +27,8 @@ from proofs.frame.stage import Stage
 from tests.factories import make_merchant
 from tests.factories.tracking import WECHAT
 
-EVENTS, QUICK_EVENTS = 100_000, 40_000
-ROUNDS, QUICK_ROUNDS = 9, 7
+EVENTS, QUICK_EVENTS = 100_000, 80_000
+ROUNDS, QUICK_ROUNDS = 9, 3
 COPIES = 3
 BATCH = 1_000
 LEAST_OF_A_COPY = 0.5

@@ -12,6 +12,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.kit import crypto, ids, links, redis_urls
 
+MOST_SHARDS = 64
+
 
 class Settings(BaseSettings):
     """Names are the environment variables of `.env.example`; a missing secret stops the start, none has a default."""
@@ -31,7 +33,7 @@ class Settings(BaseSettings):
     sms_url: str | None = Field(default=None, validation_alias="INVITREE_SMS_URL")
     sms_token: SecretStr = Field(default=SecretStr(""), validation_alias="INVITREE_SMS_TOKEN")
     pool_size: int = Field(default=10, ge=1, le=200, validation_alias="INVITREE_POOL_SIZE")
-    track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
+    track_shards: int = Field(default=1, ge=1, le=MOST_SHARDS, validation_alias="TRACK_SHARDS")
     events_kept_days: int = Field(default=400, ge=31, le=3_650, validation_alias="INVITREE_EVENTS_KEPT_DAYS")
     poster_cache_dir: Path | None = Field(default=None, validation_alias="INVITREE_POSTER_CACHE")
     poster_cache_megabytes: int = Field(default=512, ge=0, validation_alias="INVITREE_POSTER_CACHE_MB")
@@ -118,5 +120,5 @@ class Ground(BaseSettings):
     database_owner_url: str | None = Field(default=None, validation_alias="DATABASE_OWNER_URL", repr=False)
     environment: str | None = Field(default=None, validation_alias="INVITREE_ENV")
     public_url: str | None = Field(default=None, validation_alias="INVITREE_PUBLIC_URL")
-    track_shards: int = Field(default=1, ge=1, le=64, validation_alias="TRACK_SHARDS")
+    track_shards: int = Field(default=1, ge=1, le=MOST_SHARDS, validation_alias="TRACK_SHARDS")
     data_dir: Path | None = Field(default=None, validation_alias="INVITREE_DATA")

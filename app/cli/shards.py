@@ -14,7 +14,7 @@ from app.cli.counters import app as app
 from app.cli.output import progress, say, show_json, show_table, waiting
 from app.kit.errors import Unavailable
 from app.resources import Resources, open_resources
-from app.settings import Settings
+from app.settings import MOST_SHARDS, Settings
 from app.tracking import clearing, shards
 from app.worker import tracking
 from app.worker.held import Waits
@@ -35,7 +35,7 @@ class Found:
 
 @app.command("shards")
 def change_shards(
-    number: Annotated[int, typer.Argument(min=1, max=shards.MOST_SHARDS, help="How many shards there are to be.")],
+    number: Annotated[int, typer.Argument(min=1, max=MOST_SHARDS, help="How many shards there are to be.")],
     execute: Annotated[bool, typer.Option("--execute", help="Do it; without, it is only shown.")] = False,
     as_json: JsonOption = False,
     data: DataOption = None,

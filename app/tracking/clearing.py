@@ -8,9 +8,9 @@ from typing import Any
 from redis.asyncio import Redis
 
 from app.db.redis import masters
+from app.settings import MOST_SHARDS
 from app.tracking import stream
 from app.tracking.keys import Keys
-from app.tracking.shards import MOST_SHARDS
 
 MOST_AT_ONCE = 1_000
 

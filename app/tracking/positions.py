@@ -15,7 +15,7 @@ from app.tracking.stream import START, Window
 
 log = logging.get(__name__)
 # The first number is this room's, the second the shard's. Of the second sort are those who copy ahead of their turn.
-_ROOM, _AHEAD = 7_203, 7_204
+_ROOM, _AHEAD = 7_203, 7_205
 _ROOMS = {"room": _ROOM, "ahead": _AHEAD}
 # Who stops in the middle, and does not even hang up, is not waited for by the server either. The name is for those who
 # wait meanwhile.

@@ -18,8 +18,6 @@ from app.db.session import Database
 from app.kit.errors import Conflict, Unavailable
 from app.tracking import lookup
 
-# As many as `TRACK_SHARDS` may be.
-MOST_SHARDS = 64
 # Any number that no other lock has.
 _LOCK_NUMBER = 7_204
 AWAY = (SQLAlchemyError, asyncpg.PostgresError, OSError, Unavailable)

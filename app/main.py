@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,24 +13,19 @@ from app.api import errors, health, posters, v1
 from app.api.docs import DESCRIPTION, install_docs
 from app.api.hot.front import Front
 from app.api.middleware import Edge, default_headers
-from app.kit import logging
+from app.kit import garbage, logging
 from app.resources import REFUSALS, open_resources, require_fit
 from app.settings import Settings, get_settings
 from app.tracking.announcements import followed
 
 log = logging.get(__name__)
-# What was made up to the start stays; of what comes and goes with requests hardly anything is left to be found. Looking
-# for garbage after every 700 objects, and all too often among everything, took an eighth of a click's time.
-COLLECT_AFTER = (10_000, 20, 50)
 
 
 def create_server() -> FastAPI:
     """The application of a process that does nothing but serve."""
     app = create_app(draws=True)
     build_routes(app)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
+    garbage.look_seldom()
     return app
 
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import asyncpg
 from uuid_utils.compat import uuid7
 
-from app.kit import clock, ids
+from app.kit import clock, garbage, ids
 from app.tracking import live
 from app.tracking.hits import Hit, Kind, Target, micros
 from app.tracking.keys import shard_of
@@ -49,6 +49,7 @@ COLUMNS = (
 
 async def run(stage: Stage, quick: bool) -> Sequence[Figure]:
     events = QUICK_EVENTS if quick else EVENTS
+    garbage.look_seldom()  # as a worker does
     dice = random.Random(1)
     targets = await _targets(stage)
     owner, system = await asyncpg.connect(stage.stack.owner_url), await asyncpg.connect(stage.stack.system_url)

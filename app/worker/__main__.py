@@ -9,7 +9,7 @@ import sys
 import uvloop
 from prometheus_client import start_http_server
 
-from app.kit import logging
+from app.kit import garbage, logging
 from app.resources import REFUSALS, REFUSED_EXIT, Resources, open_resources, require_fit
 from app.settings import get_settings
 from app.worker.loop import run_all, sleep
@@ -30,6 +30,7 @@ async def main() -> None:
         start_http_server(settings.worker_metrics_port)
     async with open_resources(settings) as resources:
         await _fit(resources, stop)
+        garbage.look_seldom()
         await run_all(TASKS, resources, stop)
 
 

@@ -41,8 +41,12 @@ def _same(table: str, columns: Iterable[str]) -> str:
 
 
 # Row by row as they were copied, in their order, and by the primary key: no plan that the planner could take for better
-# locks rows in another order than everybody else.
-_IN_ORDER = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"
+# locks rows in another order than everybody else. Before version 18 what is switched off is priced so high that half a
+# second would go into compiling it.
+_IN_ORDER = """
+    SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off;
+    SET LOCAL jit = off
+"""
 # At half the price of ON CONFLICT, which stands behind it for rows that somebody else adds at this very moment.
 _ADD = f"""
     SAVEPOINT added;

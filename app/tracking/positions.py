@@ -32,12 +32,16 @@ _HOLDERS = """
           AND a.usename = current_user AND a.pid <> pg_backend_pid()
 """
 _ALONE = text(f"SELECT NOT EXISTS (SELECT {_HOLDERS})")
-_HOLDER = text(f"SELECT a.pid, a.application_name, clock_timestamp() - a.xact_start {_HOLDERS}")
-# A session that has a lock and for so long has not sent what the server waits for.
+_HOLDER = text(f"SELECT a.pid, a.application_name, clock_timestamp() - a.xact_start {_HOLDERS} AND l.classid = :room")
+# A session that has a lock and for so long has not sent what the server waits for. Whose turn it is decides for those
+# ahead of theirs, too: while it works they have nothing to send, and when it hangs they may wait for a row of it.
 _END_SILENT = text(f"""
-    SELECT pg_terminate_backend(a.pid) {_HOLDERS} AND a.wait_event_type = 'Client'
-          AND a.state_change < clock_timestamp() - make_interval(secs => :seconds)
-""")
+    WITH holders AS MATERIALIZED (
+        SELECT a.pid, l.classid = :room AS in_turn, a.wait_event_type IS NOT DISTINCT FROM 'Client'
+               AND a.state_change < clock_timestamp() - make_interval(secs => :seconds) AS silent {_HOLDERS}
+    )
+    SELECT pg_terminate_backend(pid) FROM holders WHERE coalesce((SELECT silent FROM holders WHERE in_turn), silent)
+""")  # noqa: S608 - constants above
 DRAINS, REPAIRS, COMPARES = "drains it", "repairs its counters", "compares its counters"
 # After Redis lost some of its past: what it has now begins with any number.
 UNKNOWN = -1

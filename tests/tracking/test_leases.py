@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +21,7 @@ from app.tracking import leases, positions
 from app.tracking.keys import shard_of
 from app.worker import held
 from app.worker import tracking as worker
+from tests.factories.locks import until_blocked
 from tests.factories.tracking import Link, drain_all, make_hit, stored
 
 PATIENCE = 30
@@ -160,6 +162,26 @@ async def test_a_session_that_works_is_not_ended(resources: Resources, link: Lin
         await positions.read(busy, shard)
 
 
+@pytest.mark.usefixtures("short")
+async def test_who_is_ahead_of_one_that_works_is_not_ended(resources: Resources, link: Link) -> None:
+    shard, gate = shard_for(link), text("SELECT pg_advisory_xact_lock(1), pg_sleep(0.5)")
+    async with AsyncSession(resources.db.system_engine) as ahead, resources.db.system() as busy:
+        await positions.lock(busy, shard)
+        await positions.announce(ahead, shard)
+        async with resources.db.system() as other:
+            await other.execute(gate)
+            works = asyncio.create_task(busy.execute(gate))
+            await until_blocked(resources, works)
+            await positions.end_the_silent(other, shard, seconds=leases.LEASE_SECONDS)
+        await works
+        await positions.read(ahead, shard)
+        await busy.commit()
+        await busy.execute(gate)
+        await positions.end_the_silent(busy, shard, seconds=leases.LEASE_SECONDS)
+        with pytest.raises(DBAPIError):
+            await positions.read(ahead, shard)
+
+
 async def read_under_lock(resources: Resources, shard: int) -> positions.Position:
     return await held.on_shard(resources, shard, lambda session: positions.read(session, shard))
 
@@ -182,4 +204,20 @@ async def test_a_repair_that_waits_for_too_long_names_for_whom(
     async with resources.db.system() as busy:
         await positions.lock(busy, shard, positions.COMPARES)
         with pytest.raises(positions.HeldError, match=f"shard_busy: .* has had shard {shard} .* compares its counters"):
+            await read_under_lock(resources, shard)
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_who_is_ahead_is_not_taken_for_who_has_the_shard(
+    resources: Resources, link: Link, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    monkeypatch.setattr(held, "PATIENCE_SECONDS", 0.0)
+    shard = shard_for(link)
+    async with resources.db.system() as ahead, resources.db.system() as busy:
+        if first:
+            await positions.announce(ahead, shard)
+        await positions.lock(busy, shard, positions.COMPARES)
+        if not first:
+            await positions.announce(ahead, shard)
+        with pytest.raises(positions.HeldError, match="compares its counters"):
             await read_under_lock(resources, shard)

@@ -5,7 +5,9 @@ Runs as *system*. Tables and rows are touched in the order of `store` and `fallb
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -102,7 +104,29 @@ async def _driver(session: AsyncSession) -> asyncpg.Connection[Any]:
 
 
 async def _copy(driver: asyncpg.Connection[Any], table: str, columns: Sequence[str], chunks: Sequence[bytes]) -> None:
-    await driver.copy_to_table(table, source=_whole(chunks), columns=columns, format="binary")
+    async with _heard(driver):
+        await driver.copy_to_table(table, source=_whole(chunks), columns=columns, format="binary")
+
+
+@asynccontextmanager
+async def _heard(driver: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """The end of a connection on which more is to be sent than the server takes: the driver waits on, for ever."""
+    scope = asyncio.timeout(None)
+
+    def broken_off(_: object) -> None:
+        with suppress(RuntimeError):  # the driver has heard of it, and the scope is left
+            scope.reschedule(0)
+
+    driver.add_termination_listener(broken_off)
+    try:
+        async with scope:
+            yield
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of a COPY") from error
+    finally:
+        driver.remove_termination_listener(broken_off)
 
 
 async def _whole(chunks: Sequence[bytes]) -> AsyncIterator[bytes]:

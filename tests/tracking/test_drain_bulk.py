@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
@@ -24,6 +25,8 @@ from tests.factories.locks import until_blocked
 from tests.factories.tracking import Link, differences, drain_all, make_hit, settle, stored
 
 SET_ASIDE = text("SELECT count(*) FROM set_aside_entries WHERE shard = :shard")
+END_WAITING = text("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted")
+PATIENCE = 10
 ROWS = text("SELECT * FROM tracked_events WHERE campaign_id = :campaign ORDER BY id")
 
 
@@ -144,6 +147,22 @@ async def test_rollups_that_somebody_else_begins_meanwhile_get_both_parts(
     assert copied == [True]
     counts = await stored(resources, link)
     assert sum(counts.values()) - counts["unique_visitors"] == len(hits) + 1
+
+
+async def test_a_copy_whose_session_is_ended_while_much_is_to_be_sent_is_over_at_once(
+    resources: Resources, link: Link
+) -> None:
+    hits = [make_hit(link, user_agent="a" * 500) for _ in range(5_000)]
+    await resources.tracker.record(hits)
+    async with resources.db.system() as session:
+        await store.record(session, hits[:1])
+        drained = asyncio.create_task(drain_all(resources))
+        await until_blocked(resources, drained)
+        await session.execute(END_WAITING)
+        await asyncio.wait([drained], timeout=PATIENCE)
+        assert isinstance(drained.exception(), DBAPIError)
+    await settle(resources)
+    assert await stored(resources, link) == {"clicks": len(hits)}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,6 +39,20 @@ class _NotAsMadeError(Exception):
 
     def __init__(self, piece: Piece) -> None:
         self.piece = piece
+
+
+class NotStoredError(Exception):
+    """Postgres is away, or has not answered in time. Not an OSError, which here says that Redis is away."""
+
+
+@asynccontextmanager
+async def transaction(resources: Resources) -> AsyncIterator[AsyncSession]:
+    """As *system*. NotStoredError instead of an OSError."""
+    try:
+        async with asyncio.timeout(PIECE_SECONDS), resources.db.system() as session:
+            yield session
+    except OSError as error:
+        raise NotStoredError(repr(error)) from error
 
 
 class Relay:
@@ -106,20 +122,20 @@ class Relay:
     async def _begin(self, piece: Piece, leg: Leg) -> Drained | None:
         """The first one: nothing is written before the shard is ours."""
         shard, shards = self._shard, self._resources.settings.track_shards
-        async with asyncio.timeout(PIECE_SECONDS), self._resources.db.system() as session:
+        async with transaction(self._resources) as session:
             found = await drain.begin(session, self._resources.redis, piece, shard=shard, shards=shards)
             if isinstance(found, Position):
                 await _copy(session, piece, leg)
                 return await drain.finish(session, piece, found, shard=shard, shards=shards)
         if found is None:
             # Somebody repairs this shard's counters, or hangs with its lock.
-            async with self._resources.db.system() as session:
+            async with transaction(self._resources) as session:
                 await positions.end_the_silent(session, shard, seconds=leases.LEASE_SECONDS)
         return found
 
     async def _follow(self, piece: Piece, leg: Leg, before: Leg) -> Drained:
         shard, shards = self._shard, self._resources.settings.track_shards
-        async with asyncio.timeout(PIECE_SECONDS), self._resources.db.system() as session:
+        async with transaction(self._resources) as session:
             await positions.announce(session, shard)
             await _copy(session, piece, leg)
             await before.committed.wait()

@@ -12,7 +12,7 @@ from app.tracking.drain import Drained
 from app.tracking.keys import shard_of
 from app.tracking.pieces import Ahead
 from app.worker import away
-from app.worker.relay import Relay
+from app.worker.relay import Relay, transaction
 
 log = logging.get(__name__)
 # Until each shard has had its turn, and how long one is at least: the first pieces of a turn are small. Who stops the
@@ -61,7 +61,7 @@ async def drain_shard(resources: Resources, shard: int) -> int:
 async def _pieces(resources: Resources, shard: int) -> AsyncIterator[Drained]:
     """Until nothing more is there, or others have waited long enough."""
     until = time.monotonic() + max(TURN_SECONDS, ROUND_SECONDS / resources.settings.track_shards)
-    async with resources.db.system() as session:
+    async with transaction(resources) as session:
         position = await positions.read(session, shard)
     ahead = Ahead(resources.redis, shard, position.position, until=until)
     relay = Relay(resources, shard, ahead)

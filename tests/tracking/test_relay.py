@@ -14,10 +14,11 @@ from redis import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.resources import Resources
-from app.tracking import bulk, drain, pieces, positions, stream
+from app.tracking import bulk, drain, pieces, positions, store, stream
 from app.tracking.hits import Hit
 from app.tracking.keys import Keys, shard_of
 from app.tracking.pieces import Piece
+from app.worker import relay
 from app.worker import tracking as worker
 from tests.factories.locks import until_blocked
 from tests.factories.tracking import Link, differences, drain_all, make_hit, settle, stored
@@ -197,6 +198,21 @@ async def test_a_piece_of_another_redis_does_not_follow(
         assert await worker.drain_shard(resources, keys_of(link).shard) == EVENTS
     assert copied.number >= 2
     assert await drain_all(resources) == (PIECES - 1) * EVENTS
+    await all_is_counted(resources, redis, link)
+
+
+async def test_a_postgres_that_does_not_answer_is_not_taken_for_redis(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(resources, link)
+    async with resources.db.system() as session:
+        await store.record(session, piece(link, 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(relay, "PIECE_SECONDS", 0.5)
+            with pytest.raises(relay.NotStoredError):
+                await worker.drain_shard(resources, keys_of(link).shard)
+        await session.rollback()
+    assert await drain_all(resources) == PIECES * EVENTS
     await all_is_counted(resources, redis, link)
 
 

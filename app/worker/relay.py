@@ -75,10 +75,10 @@ class Relay:
             drained = await running
         except _NotAsMadeError as error:
             await self.stop()
-            log.info(
-                "drained_one_by_one", shard=self._shard, events=error.piece.events, error=type(error.__cause__).__name__
-            )
             drained = await self._begin(replace(error.piece, copies=None), leg)
+            if drained and drained.entries:
+                reason = type(error.__cause__).__name__
+                log.info("drained_one_by_one", shard=self._shard, events=drained.events, error=reason)
         except drain.NotNextError:
             return None
         else:

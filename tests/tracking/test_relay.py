@@ -201,6 +201,28 @@ async def test_a_piece_of_another_redis_does_not_follow(
     await all_is_counted(resources, redis, link)
 
 
+async def test_what_somebody_else_has_drained_meanwhile_is_not_said_to_be_drained_one_by_one(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(resources, link)
+
+    async def overtake() -> None:
+        raise asyncpg.UniqueViolationError
+
+    before_the_first_count(monkeypatch, overtake)
+    begin, begun, said = drain.begin, [0], []
+
+    async def moved(session: AsyncSession, redis: Any, piece: Piece, **given: Any) -> Any:
+        begun[0] += 1
+        return await begin(session, redis, replace(piece, after="1-1") if begun[0] == 2 else piece, **given)
+
+    monkeypatch.setattr(drain, "begin", moved)
+    monkeypatch.setattr(relay.log, "info", lambda event, **_: said.append(event))
+    assert await drain_all(resources) == PIECES * EVENTS
+    assert said == []
+    await all_is_counted(resources, redis, link)
+
+
 async def test_a_postgres_that_does_not_answer_is_not_taken_for_redis(
     resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
 ) -> None:

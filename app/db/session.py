@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -93,8 +93,11 @@ async def _transaction(maker: async_sessionmaker[AsyncSession]) -> AsyncIterator
             kept = error
         await session.commit()
     except BaseException:
-        # Whoever cancels this must not get between: the connection would be lost.
-        await asyncio.shield(asyncio.ensure_future(session.close()))
+        # Whoever cancels this must not get between, nor go on before: the connection would be lost, or have its locks.
+        closing = asyncio.ensure_future(session.close())
+        while not closing.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(closing)
         raise
     session.sync_session.close()  # the connection is back by now
     if kept is not None:

@@ -162,6 +162,39 @@ async def test_who_copies_ahead_does_not_keep_a_piece_from_being_stored_one_by_o
     assert await differences(resources, link) == []
 
 
+async def test_who_is_at_its_rollback_already_is_waited_for(
+    resources: Resources, redis: Redis, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second fails by itself, and is cancelled while its session is closed."""
+    await fill(resources, link)
+    copy, close = bulk.copy, AsyncSession.close
+    sessions: list[AsyncSession] = []
+    closing, others_had_time = asyncio.Event(), asyncio.Event()
+
+    async def copied(session: AsyncSession, *arguments: Any) -> None:
+        await copy(session, *arguments)
+        sessions.append(session)
+        if len(sessions) == 2:
+            raise asyncpg.DataError
+
+    async def closed(session: AsyncSession) -> None:
+        if session in sessions[1:2]:
+            closing.set()
+            asyncio.get_running_loop().call_later(0.2, others_had_time.set)
+            await others_had_time.wait()
+        await close(session)
+
+    async def fail() -> None:
+        await closing.wait()
+        raise asyncpg.DataError
+
+    before_the_first_count(monkeypatch, fail)
+    monkeypatch.setattr(bulk, "copy", copied)
+    monkeypatch.setattr(AsyncSession, "close", closed)
+    assert await worker.drain_shard(resources, keys_of(link).shard) == PIECES * EVENTS
+    await all_is_counted(resources, redis, link)
+
+
 async def test_who_finds_the_shard_taken_stores_nothing(
     resources: Resources, redis: Redis, link: Link, copied: Copied, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,9 +32,10 @@ FROZEN = """
 import asyncio, functools, os, signal, sys
 from app.resources import open_resources
 from app.settings import Settings
-from app.tracking import bulk, drain, pieces, positions
+from app.tracking import bulk, drain, leases, pieces, positions
 from app.worker import tracking
 
+leases.LEASE_SECONDS = 0.4
 pieces.Pace = functools.partial(pieces.Pace, wanted=600, an_entry=600)
 save, copy, follow = positions.save, bulk.copy, drain.follow
 left = int(sys.argv[6])

@@ -25,7 +25,6 @@ DRAIN_PAUSE = 0.02
 # Before a piece is tried again: of a large campaign's thousands one or the other meets a Redis that is slow just then,
 # and its repair must not begin anew each time.
 PAUSES = (0.1, 0.4)
-log = logging.get(__name__)
 
 
 async def repair_counters(resources: Resources) -> int:

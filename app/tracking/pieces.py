@@ -18,8 +18,8 @@ from app.tracking.stream import Entry, Window
 
 # Below, arrays are as fast as COPY, and take fewer round trips.
 LEAST_COPIED = 500
-# The first piece is small, so that Postgres soon has something to do. Smaller ones cost more an event: of 20,000 a seventh
-# more. With larger ones Postgres waits for the next, and in the end Python for Postgres.
+# The first piece is small, so that Postgres soon has something to do. Smaller ones cost more an event, those of 20,000
+# a seventh more. With larger ones Postgres waits for the next, and in the end Python for Postgres.
 FIRST_EVENTS, MOST_EVENTS = 5_000, 30_000
 PIECES_AHEAD = 2
 # Some 40 MB: asking Postgres whether it has a visit costs more than not to ask again.

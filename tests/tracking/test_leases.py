@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.resources import Resources, open_resources
 from app.settings import Settings
-from app.tracking import leases, positions
+from app.tracking import leases, live, positions
 from app.tracking.keys import shard_of
 from app.worker import held
 from app.worker import tracking as worker
@@ -134,10 +134,10 @@ async def test_a_lease_runs_out_unless_it_is_used(resources: Resources, other: R
 async def test_a_worker_that_hangs_in_its_transactions_is_followed_by_another(
     resources: Resources, settings: Settings, link: Link, where: str, transactions: int
 ) -> None:
-    count = 600 * transactions
+    count, shard = 600 * transactions, shard_for(link)
     for _ in range(transactions):
-        await resources.tracker.record([make_hit(link, visitor="v" * 16) for _ in range(600)])
-    shard = shard_for(link)
+        hits = [make_hit(link, visitor="v" * 16) for _ in range(600)]
+        await live.record(resources.redis, live.make_batch(shard, hits))
     urls = (settings.database_url, settings.database_system_url, settings.redis_url)
     arguments = [sys.executable, "-c", FROZEN, *urls, str(shard), where, str(transactions)]
     frozen = await asyncio.create_subprocess_exec(*arguments, cwd=ROOT, stdout=asyncio.subprocess.PIPE)

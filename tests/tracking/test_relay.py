@@ -14,7 +14,7 @@ from redis import Redis
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.resources import Resources
-from app.tracking import bulk, drain, pieces, positions, store, stream
+from app.tracking import bulk, drain, live, pieces, positions, store, stream
 from app.tracking.hits import Hit
 from app.tracking.keys import Keys, shard_of
 from app.tracking.pieces import Piece
@@ -48,9 +48,14 @@ def piece(link: Link, number: int) -> list[Hit]:
     return [make_hit(link, visitor=f"visitor_{(number * EVENTS + nth) // 2:07d}-") for nth in range(EVENTS)]
 
 
+async def record(resources: Resources, link: Link, hits: list[Hit]) -> None:
+    """Into the stream, however long Redis takes: nothing goes past it."""
+    await live.record(resources.redis, live.make_batch(keys_of(link).shard, hits))
+
+
 async def fill(resources: Resources, link: Link) -> None:
     for number in range(PIECES):
-        await resources.tracker.record(piece(link, number))
+        await record(resources, link, piece(link, number))
 
 
 async def all_is_counted(resources: Resources, redis: Redis, link: Link) -> None:
@@ -133,7 +138,7 @@ async def test_a_piece_that_cannot_be_counted_takes_those_behind_it_along(
 
 async def test_one_event_in_two_pieces_is_counted_once(resources: Resources, redis: Redis, link: Link) -> None:
     for number in range(2):
-        await resources.tracker.record([*piece(link, number), make_hit(link, client_event_id=SAME, kind="scan")])
+        await record(resources, link, [*piece(link, number), make_hit(link, client_event_id=SAME, kind="scan")])
         redis.delete(keys_of(link).seen(link.target.campaign_id, SAME))
     await settle(resources)
     counts = await stored(resources, link)
@@ -146,7 +151,7 @@ async def test_who_copies_ahead_does_not_keep_a_piece_from_being_stored_one_by_o
 ) -> None:
     """The second waits for a key that the first has, and would have it as soon as the first is undone."""
     for number in range(2):
-        await resources.tracker.record([*piece(link, number), make_hit(link, client_event_id=SAME, kind="scan")])
+        await record(resources, link, [*piece(link, number), make_hit(link, client_event_id=SAME, kind="scan")])
         redis.delete(keys_of(link).seen(link.target.campaign_id, SAME))
     forever = asyncio.create_task(asyncio.Event().wait())
 

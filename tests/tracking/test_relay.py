@@ -25,7 +25,7 @@ from tests.factories.tracking import Link, differences, drain_all, make_hit, set
 
 PATIENCE = 30
 # Each is copied, and the next one is there when it is.
-EVENTS, PIECES = 600, 4
+EVENTS, PIECES = 40, 4
 SAME = "the-same"
 
 
@@ -35,6 +35,7 @@ class WorkerDiedError(Exception):
 
 @pytest.fixture(autouse=True)
 def even_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "LEAST_COPIED", EVENTS)
     monkeypatch.setattr(pieces, "MOST_EVENTS", EVENTS)
     monkeypatch.setattr(pieces, "Pace", functools.partial(pieces.Pace, wanted=EVENTS, an_entry=EVENTS))
 

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.kit import clock
 from app.resources import Resources
-from app.tracking import bulk, pieces, store
+from app.tracking import bulk, live, pieces, store
 from app.tracking.copies import Copies
 from app.tracking.hits import Hit, micros
 from app.tracking.keys import Keys, shard_of
@@ -153,7 +153,8 @@ async def test_a_copy_whose_session_is_ended_while_much_is_to_be_sent_is_over_at
     resources: Resources, link: Link
 ) -> None:
     hits = [make_hit(link, user_agent="a" * 500) for _ in range(5_000)]
-    await resources.tracker.record(hits)
+    for first in range(0, len(hits), 1_000):
+        await live.record(resources.redis, live.make_batch(keys_of(link).shard, hits[first : first + 1_000]))
     async with resources.db.system() as session:
         await store.record(session, hits[:1])
         drained = asyncio.create_task(drain_all(resources))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import product
+from itertools import count, product
 from random import getrandbits
 
 from uuid_utils.compat import uuid7
@@ -19,6 +20,9 @@ _SHAPE = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _LOW = (1 << 65) - 1
 # What stands behind the milliseconds: version, their fraction in 12 bits (as RFC 9562 allows), and the variant.
 _FRACTIONS = [(0x7000 | (rest << 12) // 1_000) << 64 | 0x2 << 62 for rest in range(1_000)]
+# A TypeID's last three characters: by them ids of one millisecond count up.
+_COUNT_BITS = 15
+_MOST_COUNTED = (1 << _COUNT_BITS) - 1
 _new, _set, _UNKNOWN = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
 
 INVITE_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -47,17 +51,45 @@ def decode(prefix: str, text: str) -> uuid.UUID:
     return uuid.UUID(int=int(tail.translate(_AS_PYTHON), 32))
 
 
-def uuid7_at(now_us: int) -> uuid.UUID:
-    """A UUIDv7 of an instant in microseconds since 1970, in a third of a general one's time: every click has its own.
+class _Bursts:
+    """UUIDv7s, of which those of a millisecond count up (RFC 9562, 6.2) behind a fraction of it and 47 random bits."""
 
-    Its last 62 bits are random.
-    """
+    def __init__(self) -> None:
+        # Milliseconds, what their ids begin with, the next one's number: one whole, so that threads need no lock.
+        self._burst: tuple[int, int, Callable[[], int]] = (-1, 0, count().__next__)
+
+    def uuid7_at(self, now_us: int) -> uuid.UUID:
+        """Of an instant in microseconds since 1970, in a fraction of a general one's time: every click has its own."""
+        milliseconds, first, take = self._burst
+        number = take()
+        if now_us // 1_000 != milliseconds or number > _MOST_COUNTED:
+            _, first, take = self._burst = _begin(now_us)
+            number = take()
+        value = _new(uuid.UUID)
+        # Past the class, which forbids changes and checks what is given.
+        _set(value, "int", first | number)
+        _set(value, "is_safe", _UNKNOWN)
+        return value
+
+
+def _begin(now_us: int) -> tuple[int, int, Callable[[], int]]:
     milliseconds, rest = divmod(now_us, 1_000)
-    value = _new(uuid.UUID)
-    # Past the class, which forbids changes and checks what is given.
-    _set(value, "int", milliseconds << 80 | _FRACTIONS[rest] | getrandbits(62))
-    _set(value, "is_safe", _UNKNOWN)
-    return value
+    random = getrandbits(62 - _COUNT_BITS) << _COUNT_BITS
+    return milliseconds, milliseconds << 80 | _FRACTIONS[rest] | random, count().__next__
+
+
+uuid7_at = _Bursts().uuid7_at
+
+
+def encode_in_turn(prefix: str, value: uuid.UUID) -> str:
+    """As `encode`, for ids of `uuid7_at`: all but the end is the same for those of one millisecond."""
+    bits = value.int
+    return _beginning(prefix, bits >> _COUNT_BITS) + _TRIPLES[bits & _MOST_COUNTED]
+
+
+@lru_cache(64)
+def _beginning(prefix: str, bits: int) -> str:
+    return encode(prefix, uuid.UUID(int=bits << _COUNT_BITS))[:-3]
 
 
 def new(prefix: str) -> str:

@@ -51,7 +51,7 @@ async def open_link(tracker: Tracker, visit: Visit, *, now_us: int) -> tuple[Ope
     channel = rules.DIRECT
     if visit.channel:
         # For people alone: what counts as nothing, and crawlers, take up none of a campaign's names.
-        is_human = _outcome(destination, visit, now_us) == "human"
+        is_human = _counted_as(destination, visit, now_us)[1] == "human"
         channel = await tracker.channel(destination.campaign, visit.channel, is_new_allowed=is_human)
     opened = _open(tracker, visit, destination, channel, now_us)
     if opened.hit is None:
@@ -80,7 +80,7 @@ def open_at_once(tracker: Tracker, visit: Visit, *, now_us: int) -> Opened | Non
 def event_of(hit: Hit, *, is_recorded: bool) -> str | None:
     """The event that a hit has become. A friend whose click no store took is led on all the same."""
     if is_recorded:
-        return ids.encode("evt", hit.id)
+        return ids.encode_in_turn("evt", hit.id)
     metrics.LOST.inc()
     log.warning("click_lost", participant=str(hit.target.participant_id))
     return None
@@ -90,11 +90,10 @@ def _open(tracker: Tracker, visit: Visit, destination: Destination, channel: str
     location = destination.landing
     if visit.channel:
         location = f"{location}&ch={quote(rules.channel_of(visit.channel))}"
-    outcome = _outcome(destination, visit, now_us)
+    occurred_us, outcome = _counted_as(destination, visit, now_us)
     if outcome is None:
         return Opened(location)
-    occurred_us = _tenants(destination, now_us)
-    counted, cookie = tracker.visitors.recognise(
+    visitor = tracker.visitors.recognise(
         cookie=visit.cookie, address=visit.address, user_agent=visit.user_agent, day=day_of(occurred_us)
     )
     hit = Hit(
@@ -105,20 +104,18 @@ def _open(tracker: Tracker, visit: Visit, destination: Destination, channel: str
         channel=channel,
         occurred_us=occurred_us,
         received_us=now_us,
-        visitor=counted,
+        visitor=visitor.counted,
         address=visit.address[:MOST_ADDRESS],
         user_agent=visit.user_agent,
     )
-    return Opened(location, hit, None if visit.is_bot else cookie)
+    return Opened(location, hit, None if visit.is_bot else visitor.cookie)
 
 
-def _outcome(destination: Destination, visit: Visit, now_us: int) -> Outcome | None:
-    return destination.campaign.facts.life.outcome(_tenants(destination, now_us), bot=visit.is_bot)
-
-
-def _tenants(destination: Destination, now_us: int) -> int:
-    """The instant by the clock of whose link it is."""
-    return now_us + destination.campaign.facts.clock_offset_seconds * 1_000_000
+def _counted_as(destination: Destination, visit: Visit, now_us: int) -> tuple[int, Outcome | None]:
+    """The instant by the clock of whose link it is, and how a visit counts then."""
+    facts = destination.campaign.facts
+    occurred_us = now_us + facts.clock_offset_seconds * 1_000_000
+    return occurred_us, facts.life.outcome(occurred_us, bot=visit.is_bot)
 
 
 async def _find(tracker: Tracker, given: str) -> Destination:

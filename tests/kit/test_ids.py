@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -62,6 +63,32 @@ def test_later_ids_sort_later() -> None:
     made = [ids.new("evt") for _ in range(1_000)]
     assert made == sorted(made)
     assert len(set(made)) == 1_000
+
+
+def test_ids_of_a_millisecond_count_up_and_are_spelled_as_any() -> None:
+    instants = [1_700_000_000_000_000 + place % 999 for place in range(100_000)]
+    made = [ids.uuid7_at(instant) for instant in instants]
+    assert len(set(made)) == len(made)
+    assert {each.int >> 80 for each in made} == {1_700_000_000_000}
+    assert {(each.version, each.variant) for each in made} == {(7, uuid.RFC_4122)}
+    spelled = [ids.encode_in_turn("evt", each) for each in made[::97]]
+    assert spelled == [ids.encode("evt", each) for each in made[::97]]
+    assert made[:30_000] == sorted(made[:30_000])
+
+
+def test_of_two_processes_no_id_is_the_same() -> None:
+    """Each begins where it likes, also in the same microsecond."""
+    instant, makers = 1_700_000_000_000_000, [ids._Bursts() for _ in range(1_000)]
+    assert len({maker.uuid7_at(instant) for maker in makers}) == 1_000
+
+
+def test_threads_make_ids_that_differ() -> None:
+    def some(_: int) -> list[uuid.UUID]:
+        return [ids.uuid7_at(1_700_000_000_000_000) for _ in range(5_000)]
+
+    with ThreadPoolExecutor(4) as threads:
+        made = [each for each_ones in threads.map(some, range(8)) for each in each_ones]
+    assert len(set(made)) == 40_000
 
 
 def test_ids_of_an_instant_are_version_7_and_sort_by_time() -> None:

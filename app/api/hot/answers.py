@@ -18,7 +18,7 @@ def request_id(headers: Mapping[bytes, bytes], suffix: str | None) -> str:
     given = headers.get(b"request-id")
     if given is not None and _REQUEST_ID(given):
         return given.decode("latin-1")
-    return f"req_{suffix}" if suffix else ids.encode("req", ids.uuid7_at(time.time_ns() // 1_000))
+    return f"req_{suffix}" if suffix else ids.encode_in_turn("req", ids.uuid7_at(time.time_ns() // 1_000))
 
 
 def rendered(headers: Iterable[tuple[bytes, bytes]]) -> str:

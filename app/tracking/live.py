@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import repeat
+from itertools import chain, count, repeat
 from operator import attrgetter
 
 import msgspec
@@ -55,70 +55,69 @@ MOST_NAMES = 20_000
 _keys_of = lru_cache(64)(Keys)
 
 
-class _Plan:
-    """The keys of a batch, each named once, and by their places (from 1) what is counted where."""
-
-    def __init__(self, own: Keys) -> None:
-        self.own = own
-        self.keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
-        self.names: list[_Names] = []
-        self.targets: list[int] = []
-        self.visits: list[int] = []
-        self._campaigns: dict[str, int] = {}
-
-    def count(self, target: Target) -> None:
-        """Flat: the places of its campaign, whose hours follow, and of its participant."""
-        names = _names(self.own, target)
-        self.names.append(names)
-        campaign = self._campaigns.get(names.campaign)
-        if campaign is None:
-            campaign = self._campaigns[names.campaign] = self.add(names.campaign)
-            self.add(names.hours)
-        self.targets += (campaign, self.add(names.participant))
-
-    def visit(self, place: int, day: int) -> None:
-        """Flat: the place of a target among the targets (from 0), a day, the place of that day's visitors."""
-        self.visits += (place, day, self.add(f"{self.names[place].visitors}{day}"))
-
-    def recognise(self, hit: Hit) -> int:
-        """The place of its client's event id, or 0."""
-        client_id = hit.client_event_id
-        return 0 if client_id is None else self.add(self.own.seen(hit.target.campaign_id, client_id))
-
-    def add(self, key: str) -> int:
-        self.keys.append(key)
-        return len(self.keys)
-
-
 def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
     """`hits` are all of this shard; at most some 1,000, because one script keeps everybody else waiting.
 
     With none of them it tells whether Redis takes batches.
     """
+    own = _keys_of(shard)
     targets, places = targets_of(hits)
-    plan = _Plan(_keys_of(shard))
-    for target in targets:
-        plan.count(target)
-    _visits(plan, targets, places, hits)
-    seen = [plan.recognise(hit) for hit in hits] if any(map(_CLIENT_ID, hits)) else [0] * len(hits)
+    names = [_names(own, target) for target in targets]
+    keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
+    plan = (_counters(keys, names), _visits(keys, names, places, hits), _clients_ids(keys, own, hits))
     arguments = (
         secrets.token_hex(16),
         pack_at(targets, places, hits),
         *(BATCH_SECONDS, SEEN_SECONDS, VISITOR_SECONDS),
-        _pack((plan.targets, plan.visits, seen)),
+        _pack(plan),
     )
-    return Batch(plan.keys, list(arguments))
+    return Batch(keys, list(arguments))
 
 
-def _visits(plan: _Plan, targets: Sequence[Target], places: Sequence[int], hits: Sequence[Hit]) -> None:
-    """The keys of every day that a target has hits of, whether or not they are visits: the script tells."""
+# A plan says by the places of keys (from 1) what is counted where. Its keys are added to those of the batch.
+
+
+def _counters(keys: list[str], names: Sequence[_Names]) -> list[int]:
+    """Flat, for each target: the place of its campaign, whose hours follow, and of its participant."""
+    hours = {each.campaign: each.hours for each in names}
+    campaigns = dict(zip(hours, count(len(keys) + 1, 2), strict=False))
+    keys += chain.from_iterable(hours.items())
+    participants = count(len(keys) + 1)
+    keys += [each.participant for each in names]
+    return _flat(zip([campaigns[each.campaign] for each in names], participants, strict=False))
+
+
+def _visits(keys: list[str], names: Sequence[_Names], places: Sequence[int], hits: Sequence[Hit]) -> list[int]:
+    """Flat: the place of a target among the targets (from 0), a day, the place of that day's visitors.
+
+    Of every day that a target has hits of, whether or not they are visits: the script tells.
+    """
     begins_us, ends_us = min(map(_OCCURRED, hits), default=0), max(map(_OCCURRED, hits), default=0)
-    if day_of(begins_us) == day_of(ends_us):
-        days: Iterable[tuple[int, int]] = zip(range(len(targets)), repeat(day_of(begins_us)), strict=False)
-    else:
-        days = sorted({(place, day_of(hit.occurred_us)) for place, hit in zip(places, hits, strict=True)})
-    for place, day in days:
-        plan.visit(place, day)
+    visitors = count(len(keys) + 1)
+    if (day := day_of(begins_us)) == day_of(ends_us):
+        keys += [f"{each.visitors}{day}" for each in names]
+        return _flat(zip(range(len(names)), repeat(day), visitors, strict=False))
+    days = sorted({(place, day_of(hit.occurred_us)) for place, hit in zip(places, hits, strict=True)})
+    keys += [f"{names[place].visitors}{day}" for place, day in days]
+    return _flat((place, day, key) for (place, day), key in zip(days, visitors, strict=False))
+
+
+def _clients_ids(keys: list[str], own: Keys, hits: Sequence[Hit]) -> list[int]:
+    """For each hit the place of its client's event id, or 0."""
+    if not any(map(_CLIENT_ID, hits)):
+        return [0] * len(hits)
+    seen = []
+    for hit in hits:
+        if hit.client_event_id is None:
+            seen.append(0)
+        else:
+            keys.append(own.seen(hit.target.campaign_id, hit.client_event_id))
+            seen.append(len(keys))
+    return seen
+
+
+def _flat(rows: Iterable[tuple[int, ...]]) -> list[int]:
+    return list(chain.from_iterable(rows))
 
 
 def _names(own: Keys, target: Target) -> _Names:

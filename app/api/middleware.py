@@ -8,6 +8,7 @@ import time
 from bisect import bisect_left
 from collections import Counter as Counting
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -40,8 +41,7 @@ SECONDS = Histogram("invitree_http_request_seconds", "Time to answer", ["route"]
 
 def observe(histogram: Histogram, seconds: Sequence[float]) -> None:
     """As `histogram.observe` of each, at a fraction of its price."""
-    bounds = histogram._upper_bounds
-    for place, number in Counting(bisect_left(bounds, each) for each in seconds).items():
+    for place, number in Counting(map(partial(bisect_left, histogram._upper_bounds), seconds)).items():
         histogram._buckets[place].inc(number)
     histogram._sum.inc(sum(seconds))
 

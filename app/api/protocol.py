@@ -74,9 +74,12 @@ class BoundedProtocol(HttpToolsProtocol):
         offers_none = self.config.access_log or self.limit_concurrency is not None
         self._short_way_of = None if offers_none else getattr(self.app, "short_way", None)
         self._short_way: ShortWay | None = None
+        self._is_modern: bool | None = None
         self._head: Headers = ()
         self._body = b""
         self._given = _Given()
+        self._defaults: Headers = ()
+        self._default_lines = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -112,9 +115,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _mind_the_idle(self) -> None:
         """Bytes that are no request, or what is left of a body, end the server's own patience with idle connections."""
+        if self.timeout_keep_alive_task is not None:
+            return
         cycle: RequestResponseCycle | None = self.cycle
-        answered = cycle is not None and cycle.response_complete and not self.pipeline
-        if answered and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+        if cycle is not None and cycle.response_complete and not (self.pipeline or self.transport.is_closing()):
             self._wait_for_more(self.timeout_keep_alive)
 
     def _wait_for_more(self, seconds: float) -> None:
@@ -138,7 +142,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
@@ -153,7 +158,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._calm()
+        if self._patience is not None:
+            self._calm()
         # What comes behind a body in pieces is named as headers are. Proxies do not look at it: it is nobody's word.
         self._head, self.headers = self.headers, []
         way = None if self._short_way_of is None else self._short_way_of(self.url)
@@ -191,15 +197,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if given.response_complete:
             raise RuntimeError("a request was answered twice")
         given.response_complete = True
-        if given.disconnected or self.transport.is_closing():
+        transport = self.transport
+        if given.disconnected or transport.is_closing():
             return
-        parts = [head]
-        for name, value in self.server_state.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts += (b"\r\n" if given.keep_alive else _CLOSE, body)
-        self.transport.write(b"".join(parts))
-        if not given.keep_alive:
-            self.transport.close()
+        if self._defaults is not self.server_state.default_headers:
+            self._render_defaults()
+        if given.keep_alive:
+            transport.write(b"".join((head, self._default_lines, b"\r\n", body)))
+        else:
+            transport.write(b"".join((head, self._default_lines, _CLOSE, body)))
+            transport.close()
         self.on_response_complete()
 
     def part(self, cycle: RequestResponseCycle) -> None:
@@ -219,11 +226,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_simple(self) -> bool:
         """Nothing before it is unanswered, and nothing about it is the server's own affair."""
+        if self._is_modern is None:  # asked once: nobody changes the version midway
+            self._is_modern = self.parser.get_http_version() == "1.1"
         cycle: RequestResponseCycle | None = self.cycle
         return (
-            (cycle is None or cycle.response_complete)
+            self._is_modern
+            and (cycle is None or cycle.response_complete)
             and not (self.pipeline or self.flow.write_paused or self.expect_100_continue)
-            and self.parser.get_http_version() == "1.1"
             and not self.parser.should_upgrade()
         )
 
@@ -239,6 +248,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.headers = []
         if body:
             super().on_body(body)
+
+    def _render_defaults(self) -> None:
+        """The server makes a new list of them each second, for its clock."""
+        self._defaults = self.server_state.default_headers
+        self._default_lines = b"".join(b"%b: %b\r\n" % pair for pair in self._defaults)
 
     def _calm(self) -> None:
         if self._patience is not None:

@@ -73,9 +73,10 @@ class Batcher:
         if batch is None:
             tell(None)
             return
-        first = len(batch.hits)
-        batch.hits += hits
-        batch.callers.append((first, len(batch.hits), tell))
+        gathered = batch.hits
+        first = len(gathered)
+        gathered += hits
+        batch.callers.append((first, len(gathered), tell))
 
     async def add(self, hits: Sequence[Hit]) -> News:
         """For each hit whether it was new; NotRecordedError where nobody took them."""
@@ -94,17 +95,18 @@ class Batcher:
 
     def _room_for(self, events: int) -> _Batch | None:
         """The batch that gathers; another one where these would be too many. None where stores lag behind."""
-        if events <= FEW and len(self._waiting) > LANES:
-            for batch in islice(self._waiting, LANES):
-                if len(batch.hits) < MOST_EVENTS + ROOM_FOR_FEW:
-                    return batch
-        has_lane = len(self._senders) < LANES
-        if self._waiting and len(self._waiting[-1].hits) + events <= (ENOUGH if has_lane else MOST_EVENTS):
-            return self._waiting[-1]
-        if len(self._waiting) >= MOST_BATCHES and (self._was_refused or self._has_waited_long()):
-            return None
+        waiting, has_lane = self._waiting, len(self._senders) < LANES
+        if waiting:
+            if events <= FEW and len(waiting) > LANES:
+                for batch in islice(waiting, LANES):
+                    if len(batch.hits) < MOST_EVENTS + ROOM_FOR_FEW:
+                        return batch
+            if len(waiting[-1].hits) + events <= (ENOUGH if has_lane else MOST_EVENTS):
+                return waiting[-1]
+            if len(waiting) >= MOST_BATCHES and (self._was_refused or self._has_waited_long()):
+                return None
         batch = _Batch()
-        self._waiting.append(batch)
+        waiting.append(batch)
         if has_lane:
             sender = asyncio.create_task(self._send_all())
             self._senders.add(sender)

@@ -83,8 +83,8 @@ def is_bot(user_agent: str) -> bool:
 
 def is_prefetch(headers: Mapping[bytes, bytes]) -> bool:
     """A browser that fetches ahead, or for a preview: nobody has seen the page. Names are in lower case."""
-    if PREFETCH_HEADERS.isdisjoint(headers):
-        return False
+    if not (b"purpose" in headers or b"sec-purpose" in headers or b"x-purpose" in headers or b"x-moz" in headers):
+        return False  # nearly always, so it is asked for one by one
     said = [headers.get(name, b"").lower() for name in PREFETCH_HEADERS]
     return any(b"prefetch" in value or b"preview" in value for value in said)
 

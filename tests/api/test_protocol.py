@@ -178,6 +178,7 @@ CLOSE = b"Host: x\r\nConnection: close\r\n"
     ("pieces", "size"),
     [
         ((b"GET /short HTTP/1.0\r\n\r\n",), 0),
+        ((b"GET /short HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",), 0),
         ((b"GET /short/left HTTP/1.1\r\n" + CLOSE + b"\r\n",), 0),
         ((b"GET /short HTTP/1.1\r\nUpgrade: websocket\r\nHost: x\r\nConnection: close, upgrade\r\n\r\n",), 0),
         ((b"POST /short/left HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\n\r\nabcd",), 4),
@@ -185,7 +186,7 @@ CLOSE = b"Host: x\r\nConnection: close\r\n"
         ((b"POST /short HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\n\r\n", b"abcd"), 4),
         ((b"POST /short HTTP/1.1\r\n" + CLOSE + b"Content-Length: 4\r\nExpect: 100-continue\r\n\r\nabcd",), 4),
     ],
-    ids=["1.0", "left", "upgrade", "left with a body", "body in pieces", "body after its head", "expecting"],
+    ids=["1.0", "1.0 kept", "left", "upgrade", "left, a body", "body in pieces", "body behind", "expecting"],
 )
 async def test_what_is_not_simple_is_served_as_usual(
     port: int, application: Application, pieces: tuple[bytes, ...], size: int

@@ -65,7 +65,7 @@ def check(value: Any) -> None:
 
 def is_suspect(body: bytes) -> bool:
     """Whether texts in it may be such as Postgres cannot keep."""
-    return b"\\u" in body and _SUSPECT.search(body) is not None
+    return body.find(b"\\u") >= 0 and _SUSPECT.search(body) is not None
 
 
 def _walk(value: Any, depth: int, *, strings: bool) -> None:

@@ -59,8 +59,10 @@ def judge_at_once(
     """As `take` begins; None where something has to be looked up first."""
     judged: list[Judgement] = []
     for event in events:
-        destination = tracker.codes.get(event.invite_code) if isinstance(event, EventIn) else None
-        if not (isinstance(event, EventIn) and isinstance(destination, Destination)):
+        if not isinstance(event, EventIn):
+            return None
+        destination = tracker.codes.get(event.invite_code)
+        if not isinstance(destination, Destination):
             return None
         channel = rules.DIRECT
         if event.channel:
@@ -68,7 +70,7 @@ def judge_at_once(
             if known is None:
                 return None
             channel = known
-        judged.append(_judge(tracker, event, destination, merchant_id, received_us, channel))
+        judged.append(_judge_found(tracker, event, destination, merchant_id, received_us, channel))
     return judged
 
 
@@ -109,20 +111,24 @@ async def _find(codes: CodeCache, events: Sequence[EventIn | EventOut]) -> list[
 
 
 def _judge(
-    tracker: Tracker,
-    event: EventIn | EventOut,
-    destination: Answer,
-    merchant_id: str,
-    received_us: int,
-    channel: str = rules.DIRECT,
+    tracker: Tracker, event: EventIn | EventOut, destination: Answer, merchant_id: str, received_us: int
 ) -> Judgement:
-    """What to record, or why not. Another merchant's code answers like one that does not exist."""
+    """What to record, under no channel yet, or why not."""
     if isinstance(event, EventOut):
         return event
     if isinstance(destination, Exception):
         return _rejected(event, "temporarily_unavailable", "The invite code cannot be looked up now; send this again.")
-    if destination is None or destination.merchant_id != merchant_id:
-        return _rejected(event, "invite_code_unknown", "No such invite code.")
+    if destination is None:
+        return _unknown(event)
+    return _judge_found(tracker, event, destination, merchant_id, received_us, rules.DIRECT)
+
+
+def _judge_found(
+    tracker: Tracker, event: EventIn, destination: Destination, merchant_id: str, received_us: int, channel: str
+) -> Judgement:
+    """Another merchant's code answers like one that does not exist."""
+    if destination.merchant_id != merchant_id:
+        return _unknown(event)
     facts = destination.campaign.facts
     now_us = received_us + facts.clock_offset_seconds * 1_000_000
     occurred_us = now_us if event.occurred_at is None else _instant(event.occurred_at, now_us)
@@ -155,7 +161,11 @@ def _instant(given: str, now_us: int) -> int | str:
 def _visitor(tracker: Tracker, event: EventIn, destination: Destination) -> str | None:
     if event.visitor_id is None:
         return None
-    return tracker.visitors.named(destination.target.merchant_id.bytes, event.visitor_id)
+    return tracker.visitors.named(destination.merchant_id, event.visitor_id)
+
+
+def _unknown(event: EventIn) -> EventOut:
+    return _rejected(event, "invite_code_unknown", "No such invite code.")
 
 
 def _rejected(event: EventIn, code: str, detail: str) -> EventOut:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass
 from uuid import UUID
-
-from app.kit import crypto
 
 
 def shard_of(campaign_id: UUID, shards: int) -> int:
@@ -15,7 +14,7 @@ def shard_of(campaign_id: UUID, shards: int) -> int:
 
 def event_key(campaign_id: UUID, client_event_id: str) -> bytes:
     """What is remembered of a client's event id: 16 bytes. It names one event of one campaign, whose shard tells."""
-    return crypto.fingerprint(campaign_id.bytes, client_event_id)[:16]
+    return hashlib.blake2b(campaign_id.bytes + client_event_id.encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +72,4 @@ class Keys:
         return f"{key}:new"
 
     def seen(self, campaign_id: UUID, client_event_id: str) -> str:
-        return self(f"e:{event_key(campaign_id, client_event_id).hex()}")
+        return f"trk:{{s{self.shard}}}:e:{event_key(campaign_id, client_event_id).hex()}"

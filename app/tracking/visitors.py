@@ -58,9 +58,9 @@ class Visitors:
         content = f"{self._name()}{first}{self._day_text}"
         return Visitor(first, f"{content}.{_keyed(self._signed, content.encode())}")
 
-    def named(self, merchant_id: bytes, visitor_id: str) -> str:
+    def named(self, merchant_id: str, visitor_id: str) -> str:
         """A visitor whom the merchant's own server names."""
-        return _keyed(self._named, f"{merchant_id.hex()}\0{visitor_id}".encode("utf-8", "replace"))
+        return _keyed(self._named, f"{merchant_id}\0{visitor_id}".encode("utf-8", "replace"))
 
     def _begin(self, day: int) -> None:
         self._day, self._day_text = day, _text(day.to_bytes(_DAY_BYTES, "big"))

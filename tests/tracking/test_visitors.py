@@ -56,12 +56,12 @@ def test_another_keys_cookie_is_not_ours() -> None:
 
 
 def test_names_of_two_merchants_are_two_visitors() -> None:
-    assert Visitors(SECRET).named(b"m" * 16, "device-1") != Visitors(SECRET).named(b"n" * 16, "device-1")
+    assert Visitors(SECRET).named("mch_m", "device-1") != Visitors(SECRET).named("mch_n", "device-1")
 
 
 def test_what_is_counted_is_16_characters_as_rows_have_them() -> None:
     visitors = Visitors(SECRET)
     for place in range(50):
         first = visit(address=f"10.0.1.{place}")
-        names = [first.counted, visit(first.cookie, day=TODAY + 1).counted, visitors.named(b"m" * 16, f"{place}")]
+        names = [first.counted, visit(first.cookie, day=TODAY + 1).counted, visitors.named("mch_m", f"{place}")]
         assert all(re.fullmatch(r"[A-Za-z0-9_-]{16}", name) for name in names), names

@@ -19,11 +19,13 @@ from app.api.hot.detour import Detour
 from app.api.hot.keys import KeyCache
 from app.api.middleware import MAX_BODY, Incoming
 from app.api.protocol import Exchange, Headers
+from app.kit import ids
 from app.kit.errors import FieldError, InvitreeError, Unprocessable
 from app.resources import Resources
 from app.settings import get_keyring
 from app.tracking import intake, items
 from app.tracking.batcher import News
+from app.tracking.hits import Hit
 from app.tracking.items import MOST_ITEMS, EventIn, EventOut
 
 EVENTS = "/v1/events"
@@ -69,33 +71,34 @@ class Events:
         judged = intake.judge_at_once(self._tracker, given, merchant_id=principal.merchant_id, received_us=received_us)
         if judged is None or not (hits := intake.hits_of(judged)):
             return False
-        tell = partial(self._recorded, exchange, judged, raw_headers, principal.livemode, started)
+        tell = partial(self._recorded, exchange, judged, hits[0], headers, principal.livemode, started)
         return self._tracker.hand_in(hits, tell)
 
     def _recorded(
         self,
         exchange: Exchange,
         judged: Sequence[intake.Judgement],
-        raw_headers: Headers,
+        first: Hit,
+        headers: Mapping[bytes, bytes],
         livemode: bool,
         started: float,
         new: News | None,
     ) -> None:
         try:
-            head, body = self._answer(intake.told(judged, new), dict(raw_headers), livemode=livemode)
+            # One number names both: the request, and the first event that it brought.
+            named = request_id(headers, ids.encode_in_turn("evt", first.id)[4:])
+            head, body = self._answer(intake.told(judged, new), named, livemode=livemode)
         except Exception as error:  # noqa: BLE001 - it is told and logged there
-            self._detour.refuse_from_here(error, exchange, "POST", raw_headers)
+            self._detour.refuse_from_here(error, exchange, "POST", list(headers.items()))
             return
         exchange.answer(head, body)
         self._detour.count("POST", 200, started)
 
-    def _answer(
-        self, answers: Sequence[EventOut], headers: Mapping[bytes, bytes], *, livemode: bool
-    ) -> tuple[bytes, bytes]:
+    def _answer(self, answers: Sequence[EventOut], named: str, *, livemode: bool) -> tuple[bytes, bytes]:
         """Head and body."""
         body = _encode(EventsOut(data=answers, livemode=livemode))
-        own = f"content-length: {len(body)}\r\nrequest-id: {request_id(headers, None)}\r\n"
-        return f"{self._always}{own}".encode("latin-1"), body
+        head = f"{self._always}content-length: {len(body)}\r\nrequest-id: {named}\r\n"
+        return head.encode("latin-1"), body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -106,7 +109,7 @@ class Events:
         except Exception as error:  # noqa: BLE001 - it is told and logged there
             await self._detour.refuse(error, scope, receive, send)
             return
-        head, body = self._answer(answers, headers, livemode=livemode)
+        head, body = self._answer(answers, request_id(headers, None), livemode=livemode)
         await send_whole(scope, send, head, body)
         self._detour.count("POST", 200, started)
 

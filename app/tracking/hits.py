@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from operator import attrgetter
 from typing import Any, Literal
 from uuid import UUID
 
@@ -45,7 +44,7 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def counter(self) -> str:
-        return f"{self.kind}s" if self.outcome == "human" else f"{self.outcome}_hits"
+        return counter_of(self.kind, self.outcome)
 
     @property
     def hour(self) -> int:
@@ -59,10 +58,13 @@ class Hit(msgspec.Struct, frozen=True, gc=False):
         return day_of(self.occurred_us) if counts else None
 
 
+def counter_of(kind: Kind, outcome: Outcome) -> str:
+    return f"{kind}s" if outcome == "human" else f"{outcome}_hits"
+
+
 _Packed = tuple[UUID, int, Kind, Outcome, str, int, int, str | None, str | None, str | None, str | None]
 # As text, because the msgpack reader inside Redis 7.0 does not know binary values.
 _encode = msgspec.msgpack.Encoder(uuid_format="hex").encode
-_TARGET = attrgetter("target")
 _decode = msgspec.msgpack.Decoder(tuple[list[Target], list[_Packed]]).decode
 
 
@@ -71,11 +73,17 @@ def targets_of(hits: Iterable[Hit]) -> tuple[list[Target], list[int]]:
 
     By identity: an equal target told a second time costs less than hashing three UUIDs for every hit.
     """
-    targets = list(map(_TARGET, hits))
-    marks = list(map(id, targets))
-    known = dict(zip(marks, targets, strict=True))
-    place_of = dict(zip(known, range(len(known)), strict=True))
-    return list(known.values()), [place_of[mark] for mark in marks]
+    targets: list[Target] = []
+    known: dict[int, int] = {}
+    places = []
+    for hit in hits:
+        target = hit.target
+        place = known.get(id(target))
+        if place is None:
+            place = known[id(target)] = len(targets)
+            targets.append(target)
+        places.append(place)
+    return targets, places
 
 
 def pack(hits: Sequence[Hit]) -> bytes:

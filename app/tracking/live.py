@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain, count, repeat
+from itertools import chain, count
 from operator import attrgetter
 
 import msgspec
@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from app.tracking import lua
-from app.tracking.hits import Hit, Target, day_of, pack_at, targets_of
+from app.tracking.hits import HOUR_US, Hit, Kind, Outcome, Target, counter_of, day_of, pack_at, targets_of
 from app.tracking.keys import Keys
 from app.tracking.rules import CLOCK_TOLERANCE, DEDUPE_HORIZON
 
@@ -62,9 +62,10 @@ def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
     """
     own = _keys_of(shard)
     targets, places = targets_of(hits)
-    names = [_names(own, target) for target in targets]
     keys = [own.epoch, own.sequence, own.stream, own.batch(secrets.token_hex(12))]
-    plan = (_counters(keys, names), _visits(keys, names, places, hits), _clients_ids(keys, own, hits))
+    rows, row_of = _rows(keys, [_names(own, target) for target in targets], places, hits)
+    counters, pair_of = _counters(hits)
+    plan = (rows, counters, row_of, pair_of, [hit.visitor for hit in hits], _clients_ids(keys, own, hits))
     arguments = (
         secrets.token_hex(16),
         pack_at(targets, places, hits),
@@ -74,50 +75,59 @@ def make_batch(shard: int, hits: Sequence[Hit]) -> Batch:
     return Batch(keys, list(arguments))
 
 
-# A plan says by the places of keys (from 1) what is counted where. Its keys are added to those of the batch.
+# A plan spares the script to look into the hits, where it would have to make a table of each. It names keys by their
+# places, from 1; those are added here to the batch's own.
 
 
-def _counters(keys: list[str], names: Sequence[_Names]) -> list[int]:
-    """Flat, for each target: the place of its campaign, whose hours follow, and of its participant."""
-    hours = {each.campaign: each.hours for each in names}
+def _rows(
+    keys: list[str], names: Sequence[_Names], places: list[int], hits: Sequence[Hit]
+) -> tuple[list[int], list[int]]:
+    """Flat: the places of a campaign, whose hours follow, of a participant, and of a day's visitors.
+
+    And for each hit the row, from 0: one for every day that its target has hits of.
+    """
+    days = [day_of(min(map(_OCCURRED, hits), default=0))] * len(names)
+    if day_of(max(map(_OCCURRED, hits), default=0)) not in days:
+        known: dict[tuple[int, int], int] = {}
+        pairs = zip(places, map(_OCCURRED, hits), strict=True)
+        places = [known.setdefault((place, day_of(instant)), len(known)) for place, instant in pairs]
+        names, days = [names[place] for place, _ in known], [day for _, day in known]
+    hours = {of.campaign: of.hours for of in names}
     campaigns = dict(zip(hours, count(len(keys) + 1, 2), strict=False))
     keys += chain.from_iterable(hours.items())
-    participants = count(len(keys) + 1)
-    keys += [each.participant for each in names]
-    return _flat(zip([campaigns[each.campaign] for each in names], participants, strict=False))
+    own = len(keys) + 1
+    for of, day in zip(names, days, strict=True):
+        keys.append(of.participant)
+        keys.append(f"{of.visitors}{day}")
+    rows = zip([campaigns[of.campaign] for of in names], count(own, 2), count(own + 1, 2), strict=False)
+    return list(chain.from_iterable(rows)), places
 
 
-def _visits(keys: list[str], names: Sequence[_Names], places: Sequence[int], hits: Sequence[Hit]) -> list[int]:
-    """Flat: the place of a target among the targets (from 0), a day, the place of that day's visitors.
-
-    Of every day that a target has hits of, whether or not they are visits: the script tells.
-    """
-    begins_us, ends_us = min(map(_OCCURRED, hits), default=0), max(map(_OCCURRED, hits), default=0)
-    visitors = count(len(keys) + 1)
-    if (day := day_of(begins_us)) == day_of(ends_us):
-        keys += [f"{each.visitors}{day}" for each in names]
-        return _flat(zip(range(len(names)), repeat(day), visitors, strict=False))
-    days = sorted({(place, day_of(hit.occurred_us)) for place, hit in zip(places, hits, strict=True)})
-    keys += [f"{names[place].visitors}{day}" for place, day in days]
-    return _flat((place, day, key) for (place, day), key in zip(days, visitors, strict=False))
+def _counters(hits: Sequence[Hit]) -> tuple[list[str], list[int]]:
+    """Flat: a counter, and the field of its hour; and for each hit the pair, from 0."""
+    known: dict[tuple[Kind, Outcome, str, int], int] = {}
+    pair_of = [
+        known.setdefault((hit.kind, hit.outcome, hit.channel, hit.occurred_us // HOUR_US), len(known)) for hit in hits
+    ]
+    pairs: list[str] = []
+    for kind, outcome, channel, hour in known:
+        counter = counter_of(kind, outcome)
+        pairs += (counter, hour_field(hour, channel, counter))
+    return pairs, pair_of
 
 
 def _clients_ids(keys: list[str], own: Keys, hits: Sequence[Hit]) -> list[int]:
-    """For each hit the place of its client's event id, or 0."""
+    """For each hit the place of its client's event id, or 0; nothing where none has one."""
     if not any(map(_CLIENT_ID, hits)):
-        return [0] * len(hits)
-    seen = []
+        return []
+    ids = []
     for hit in hits:
         if hit.client_event_id is None:
-            seen.append(0)
+            ids.append(0)
         else:
             keys.append(own.seen(hit.target.campaign_id, hit.client_event_id))
-            seen.append(len(keys))
-    return seen
-
-
-def _flat(rows: Iterable[tuple[int, ...]]) -> list[int]:
-    return list(chain.from_iterable(rows))
+            ids.append(len(keys))
+    return ids
 
 
 def _names(own: Keys, target: Target) -> _Names:

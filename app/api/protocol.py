@@ -74,7 +74,6 @@ class BoundedProtocol(HttpToolsProtocol):
         offers_none = self.config.access_log or self.limit_concurrency is not None
         self._short_way_of = None if offers_none else getattr(self.app, "short_way", None)
         self._short_way: ShortWay | None = None
-        self._is_modern: bool | None = None
         self._head: Headers = ()
         self._body = b""
         self._given = _Given()
@@ -226,13 +225,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_simple(self) -> bool:
         """Nothing before it is unanswered, and nothing about it is the server's own affair."""
-        if self._is_modern is None:  # asked once: nobody changes the version midway
-            self._is_modern = self.parser.get_http_version() == "1.1"
         cycle: RequestResponseCycle | None = self.cycle
         return (
-            self._is_modern
-            and (cycle is None or cycle.response_complete)
+            (cycle is None or cycle.response_complete)
             and not (self.pipeline or self.flow.write_paused or self.expect_100_continue)
+            and self.parser.get_http_version() == "1.1"
             and not self.parser.should_upgrade()
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import uuid
@@ -20,7 +21,8 @@ _SHAPE = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _LOW = (1 << 65) - 1
 # What stands behind the milliseconds: version, their fraction in 12 bits (as RFC 9562 allows), and the variant.
 _FRACTIONS = [(0x7000 | (rest << 12) // 1_000) << 64 | 0x2 << 62 for rest in range(1_000)]
-# A TypeID's last three characters: by them ids of one millisecond count up.
+# A TypeID's last three characters: by them ids of one millisecond count up. So neighbours can be guessed: an id names,
+# and opens nothing.
 _COUNT_BITS = 15
 _MOST_COUNTED = (1 << _COUNT_BITS) - 1
 _new, _set, _UNKNOWN = object.__new__, object.__setattr__, uuid.SafeUUID.unknown
@@ -55,6 +57,9 @@ class _Bursts:
     """UUIDv7s, of which those of a millisecond count up (RFC 9562, 6.2) behind a fraction of it and 47 random bits."""
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
         # Milliseconds, what their ids begin with, the next one's number: one whole, so that threads need no lock.
         self._burst: tuple[int, int, Callable[[], int]] = (-1, 0, count().__next__)
 
@@ -78,7 +83,10 @@ def _begin(now_us: int) -> tuple[int, int, Callable[[], int]]:
     return milliseconds, milliseconds << 80 | _FRACTIONS[rest] | random, count().__next__
 
 
-uuid7_at = _Bursts().uuid7_at
+_bursts = _Bursts()
+uuid7_at = _bursts.uuid7_at
+# What a parent has begun goes on there alone.
+os.register_at_fork(after_in_child=_bursts.begin_anew)
 
 
 def encode_in_turn(prefix: str, value: uuid.UUID) -> str:

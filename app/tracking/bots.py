@@ -59,7 +59,7 @@ SIGNS = (
 # A maker of telephones.
 NO_SIGNS = ("cubot",)
 
-PREFETCH_HEADERS = frozenset({b"purpose", b"sec-purpose", b"x-purpose", b"x-moz"})
+PREFETCH_HEADERS = (b"purpose", b"sec-purpose", b"x-purpose", b"x-moz")
 # Nearly all visits come with one of some thousand agents. Long ones are not kept: anybody may make them up.
 MOST_AGENTS = 8_192
 MOST_KEPT = 512
@@ -83,10 +83,12 @@ def is_bot(user_agent: str) -> bool:
 
 def is_prefetch(headers: Mapping[bytes, bytes]) -> bool:
     """A browser that fetches ahead, or for a preview: nobody has seen the page. Names are in lower case."""
-    if not (b"purpose" in headers or b"sec-purpose" in headers or b"x-purpose" in headers or b"x-moz" in headers):
-        return False  # nearly always, so it is asked for one by one
-    said = [headers.get(name, b"").lower() for name in PREFETCH_HEADERS]
-    return any(b"prefetch" in value or b"preview" in value for value in said)
+    for name in PREFETCH_HEADERS:
+        if name in headers:
+            said = headers[name].lower()
+            if b"prefetch" in said or b"preview" in said:
+                return True
+    return False
 
 
 def _judge(user_agent: str) -> bool:

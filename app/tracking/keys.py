@@ -72,4 +72,4 @@ class Keys:
         return f"{key}:new"
 
     def seen(self, campaign_id: UUID, client_event_id: str) -> str:
-        return f"trk:{{s{self.shard}}}:e:{event_key(campaign_id, client_event_id).hex()}"
+        return self(f"e:{event_key(campaign_id, client_event_id).hex()}")

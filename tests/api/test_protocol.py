@@ -171,6 +171,17 @@ async def test_a_kept_connection_serves_on_after_a_short_answer(port: int) -> No
     writer.close()
 
 
+async def test_who_goes_back_to_an_older_version_is_answered_in_it(port: int, application: Application) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /short HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"body")
+    writer.write(b"GET /short HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    said = await asyncio.wait_for(reader.read(), 5)
+    assert said.endswith(b"served after 0")
+    assert len(application.taken) == 1
+    writer.close()
+
+
 CLOSE = b"Host: x\r\nConnection: close\r\n"
 
 

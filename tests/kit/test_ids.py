@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -80,6 +81,20 @@ def test_of_two_processes_no_id_is_the_same() -> None:
     """Each begins where it likes, also in the same microsecond."""
     instant, makers = 1_700_000_000_000_000, [ids._Bursts() for _ in range(1_000)]
     assert len({maker.uuid7_at(instant) for maker in makers}) == 1_000
+
+
+def test_a_forked_process_goes_on_with_nothing_of_its_parents() -> None:
+    instant = 1_700_000_000_000_000
+    ids.uuid7_at(instant)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, ids.uuid7_at(instant).bytes)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert os.read(reader, 16) not in {ids.uuid7_at(instant).bytes for _ in range(10)}
+    os.close(reader)
+    os.close(writer)
 
 
 def test_threads_make_ids_that_differ() -> None:

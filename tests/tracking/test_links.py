@@ -111,6 +111,7 @@ async def test_people_in_chat_apps_count(
         {"User_Agent": ""},
         {"Purpose": "prefetch"},
         {"Sec_Purpose": "prefetch;prerender"},
+        {"X_Purpose": "preview"},
         {"X_Moz": "prefetch"},
     ],
     ids=lambda headers: "-".join([*headers, *headers.values()])[:40],

@@ -39,23 +39,22 @@ class Detour:
         self._route = Route(path)
         self._allow = ", ".join(methods).encode()
         self._histogram = SECONDS.labels(path)
-        # When each was asked for.
-        self._answered: dict[tuple[str, int], list[float]] = {}
+        self._answers: dict[tuple[str, int], list[float]] = {}
         self._refusals: set[asyncio.Task[None]] = set()
 
     def count(self, method: str, status: int, started: float) -> None:
-        """An answer that went no detour. Those of one turn of the loop, a batch's mostly, are told when it ends."""
-        answered = self._answered.get((method, status))
-        if answered is None:
+        """An answer that went no detour. Those of one turn of the loop, a batch's mostly, are told together."""
+        seconds = self._answers.get((method, status))
+        if seconds is None:
             asyncio.get_running_loop().call_soon(self._tell_counts)
-            answered = self._answered[method, status] = []
-        answered.append(started)
+            seconds = self._answers[method, status] = []
+        seconds.append(time.perf_counter() - started)
 
     def _tell_counts(self) -> None:
-        now, (every, self._answered) = time.perf_counter(), (self._answered, {})
-        for (method, status), starts in every.items():
-            REQUESTS.labels(method, self._route.path, status).inc(len(starts))
-            observe(self._histogram, [now - started for started in starts])
+        answers, self._answers = self._answers, {}
+        for (method, status), seconds in answers.items():
+            REQUESTS.labels(method, self._route.path, status).inc(len(seconds))
+            observe(self._histogram, seconds)
 
     def check(self, scope: Scope) -> None:
         """What `Edge` asks of every request, and the router of its route."""

@@ -160,6 +160,7 @@ async def test_a_forged_cookie_names_nobody(http: httpx.AsyncClient, api: httpx.
 
 
 @pytest.mark.parametrize("status", ["draft", "scheduled"])
+@pytest.mark.usefixtures("link")  # so that live counters are shown
 async def test_before_the_campaign_begins_nothing_counts(
     http: httpx.AsyncClient, api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, status: str
 ) -> None:
@@ -171,6 +172,7 @@ async def test_before_the_campaign_begins_nothing_counts(
     assert await counted(api, link) == {}
 
 
+@pytest.mark.usefixtures("link")  # so that live counters are shown
 async def test_a_paused_campaign_counts(
     http: httpx.AsyncClient, api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture
 ) -> None:
@@ -180,6 +182,7 @@ async def test_a_paused_campaign_counts(
 
 
 @pytest.mark.parametrize("status", ["active", "ended", "settled"])
+@pytest.mark.usefixtures("link")  # so that live counters are shown
 async def test_after_the_end_hits_are_counted_apart(
     http: httpx.AsyncClient, api: httpx.AsyncClient, resources: Resources, merchant: MerchantFixture, status: str
 ) -> None:

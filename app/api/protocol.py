@@ -10,7 +10,7 @@ names, and of those the simple ones that came in one piece; all others, and thos
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -22,6 +22,11 @@ PARTING_SECONDS = 5.0
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 Headers = Sequence[tuple[bytes, bytes]]
 _CLOSE = b"connection: close\r\n\r\n"
+
+
+def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """As they stand in a head."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 class Exchange(Protocol):
@@ -141,8 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        if self.flow.read_paused:
-            self.flow.resume_reading()
+        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
@@ -157,8 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        if self._patience is not None:
-            self._calm()
+        self._calm()
         # What comes behind a body in pieces is named as headers are. Proxies do not look at it: it is nobody's word.
         self._head, self.headers = self.headers, []
         way = None if self._short_way_of is None else self._short_way_of(self.url)
@@ -201,10 +204,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if self._defaults is not self.server_state.default_headers:
             self._render_defaults()
-        if given.keep_alive:
-            transport.write(b"".join((head, self._default_lines, b"\r\n", body)))
-        else:
-            transport.write(b"".join((head, self._default_lines, _CLOSE, body)))
+        end = b"\r\n" if given.keep_alive else _CLOSE
+        transport.write(b"".join((head, self._default_lines, end, body)))
+        if not given.keep_alive:
             transport.close()
         self.on_response_complete()
 
@@ -249,7 +251,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _render_defaults(self) -> None:
         """The server makes a new list of them each second, for its clock."""
         self._defaults = self.server_state.default_headers
-        self._default_lines = b"".join(b"%b: %b\r\n" % pair for pair in self._defaults)
+        self._default_lines = lines(self._defaults)
 
     def _calm(self) -> None:
         if self._patience is not None:

@@ -73,10 +73,9 @@ class Batcher:
         if batch is None:
             tell(None)
             return
-        gathered = batch.hits
-        first = len(gathered)
-        gathered += hits
-        batch.callers.append((first, len(gathered), tell))
+        first = len(batch.hits)
+        batch.hits += hits
+        batch.callers.append((first, len(batch.hits), tell))
 
     async def add(self, hits: Sequence[Hit]) -> News:
         """For each hit whether it was new; NotRecordedError where nobody took them."""

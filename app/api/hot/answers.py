@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from starlette.types import Scope, Send
 
+from app.api.protocol import lines
 from app.kit import ids
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}").fullmatch
@@ -22,8 +23,8 @@ def request_id(headers: Mapping[bytes, bytes], suffix: str | None) -> str:
 
 
 def rendered(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """As they stand in a head."""
-    return b"".join(b"%b: %b\r\n" % pair for pair in headers).decode("latin-1")
+    """As they stand in a head, for one that is put together as text."""
+    return lines(headers).decode("latin-1")
 
 
 async def send_whole(scope: Scope, send: Send, head: bytes, body: bytes = b"") -> None:
